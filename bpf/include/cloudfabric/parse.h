@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* Bounds-checked reading of headers. Every function takes [start, end) and returns a verdict; CF_PASS means well-formed. */
+#ifndef CLOUDFABRIC_PARSE_H
+#define CLOUDFABRIC_PARSE_H
+
+#include "hash.h"
+#include "types.h"
+#include "verdicts.h"
+#include "wire.h"
+
+#define CF_INLINE static inline __attribute__((always_inline))
+
+/* Beside the verdicts: not for this program, leave the packet alone. */
+enum { CF_NOT_OURS = -1 };
+
+/* What forwarding needs to know of an IPv4 packet. */
+struct cf_flow {
+	__be32 source;
+	__be32 destination;
+	__u32 hash;
+};
+
+CF_INLINE int cf_mac_equal(const __u8 *a, const __u8 *b)
+{
+	const __u16 *x = (const __u16 *)a, *y = (const __u16 *)b;
+
+	return x[0] == y[0] && x[1] == y[1] && x[2] == y[2];
+}
+
+CF_INLINE void cf_mac_copy(__u8 *to, const __u8 *from)
+{
+	__u16 *x = (__u16 *)to;
+	const __u16 *y = (const __u16 *)from;
+
+	x[0] = y[0];
+	x[1] = y[1];
+	x[2] = y[2];
+}
+
+/* True for an address that names more than one receiver: 224.0.0.0/4 and the limited broadcast. */
+CF_INLINE int cf_is_multicast(__be32 address)
+{
+	return (CF_NTOHL(address) >> 28) >= 0xe;
+}
+
+/* Internet checksum (RFC 1071) of a 20-byte IPv4 header whose checksum field is zero. */
+CF_INLINE __u16 cf_ipv4_checksum(const struct cf_ipv4 *ip)
+{
+	const __u16 *word = (const __u16 *)ip;
+	__u32 sum = 0;
+	int i;
+
+#pragma GCC unroll 10
+	for (i = 0; i < 10; i++)
+		sum += word[i];
+	sum = (sum & 0xffff) + (sum >> 16);
+	sum += sum >> 16;
+	return (__u16)~sum;
+}
+
+/* Reads the IPv4 packet of at most `wire_length` bytes at `start`, of which the bytes up to `end` can be read now.
+ * CF_DROP_TRUNCATED: ends inside a header, or the header is not readable yet (the caller pulls and tries again).
+ */
+CF_INLINE int cf_parse_ipv4(void *start, void *end, __u32 wire_length, struct cf_flow *flow)
+{
+	struct cf_ipv4 *ip = start;
+	__be16 ports[2] = {0, 0};
+	__u32 header, length;
+
+	if ((void *)(ip + 1) > end)
+		return CF_DROP_TRUNCATED;
+	header = (ip->version_ihl & 0xf) * 4;
+	length = CF_NTOHS(ip->length);
+	if (ip->version_ihl >> 4 != 4 || header < sizeof(*ip) || length < header)
+		return CF_DROP_BAD_IPV4;
+	if (length > wire_length)
+		return CF_DROP_TRUNCATED;
+	if (!(ip->fragment & CF_HTONS(CF_IP_FRAGMENT)) &&
+	    (ip->protocol == CF_PROTOCOL_TCP || ip->protocol == CF_PROTOCOL_UDP || ip->protocol == CF_PROTOCOL_SCTP) &&
+	    length >= header + 4) {
+		__be16 *port = start + header;
+
+		if ((void *)(port + 2) > end)
+			return CF_DROP_TRUNCATED;
+		ports[0] = port[0];
+		ports[1] = port[1];
+	}
+	flow->source = ip->source;
+	flow->destination = ip->destination;
+	flow->hash = cf_flow_hash(ip->source, ip->destination, ports[0], ports[1], ip->protocol);
+	return CF_PASS;
+}
+
+#endif
