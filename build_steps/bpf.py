@@ -24,7 +24,9 @@ class MissingToolError(RuntimeError):
     """A program that the build needs is not installed."""
 
     def __init__(self, tool: str, package: str) -> None:
-        super().__init__(f"{tool} is not in PATH: install Debian's package {package} (`make setup` does) and build again")
+        super().__init__(
+            f"{tool} is not in PATH: install Debian's package {package} (`make setup` does) and build again"
+        )
         self.tool = tool
         self.package = package
 

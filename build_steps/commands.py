@@ -1,10 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """setuptools commands: ``build_generated`` runs before everything else that ``build`` does, in editable mode too."""
 
+import shutil
 from pathlib import Path
+from typing import ClassVar
 
-from setuptools import Command, Distribution
+from setuptools import Command, Distribution, Extension
 from setuptools.command.build import build
+from setuptools.command.build_ext import build_ext
+from setuptools.modified import newer_group
 
 from build_steps import bpf, verdicts
 
@@ -16,7 +20,7 @@ class BuildGenerated(Command):
     """
 
     description = "compile BPF objects and generate Python from the C headers"
-    user_options: list[tuple[str, str | None, str]] = []
+    user_options: ClassVar[list[tuple[str, str | None, str]]] = []
     editable_mode = False
 
     def initialize_options(self) -> None:
@@ -44,9 +48,42 @@ class BuildGenerated(Command):
 
 
 class Build(build):
-    """``build``, with the generated files first."""
+    """``build``, with the generated files first and without leftovers of modules that were renamed or removed."""
 
-    sub_commands = [("build_generated", None), *build.sub_commands]
+    sub_commands: ClassVar = [("build_generated", None), *build.sub_commands]
+
+    def run(self) -> None:
+        """Empty the tree that a wheel is packed from, then run the sub-commands."""
+        shutil.rmtree(self.build_lib, ignore_errors=True)
+        super().run()
+
+
+class BuildExtensions(build_ext):
+    """``build_ext``, in which a wheel reuses the extension modules built in place, and leaves those it builds there.
+
+    So `make build` and any number of wheels compile each extension once.
+    """
+
+    def build_extension(self, ext: Extension) -> None:
+        """Compile `ext` unless it is current in place, and for a wheel copy it to where wheels are packed."""
+        target = Path(self.get_ext_fullpath(ext.name))
+        in_place = Path("src", self.get_ext_filename(ext.name))
+        if target.resolve() == in_place.resolve():
+            super().build_extension(ext)
+            return
+        if newer_group([*ext.sources, *ext.depends], str(in_place), "newer"):
+            super().build_extension(ext)
+            replace(target, in_place)
+        else:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(in_place, target)
+
+
+def replace(source: Path, target: Path) -> None:
+    """Copy `source` over `target` at one moment: a process may have the old one mapped."""
+    fresh = target.with_suffix(".new")
+    shutil.copy2(source, fresh)
+    fresh.replace(target)
 
 
 class PlatformDistribution(Distribution):
@@ -57,4 +94,4 @@ class PlatformDistribution(Distribution):
         return True
 
 
-COMMANDS = {"build": Build, "build_generated": BuildGenerated}
+COMMANDS = {"build": Build, "build_ext": BuildExtensions, "build_generated": BuildGenerated}

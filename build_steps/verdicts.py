@@ -51,8 +51,7 @@ def parse(header: str) -> list[Enumerator]:
 
 
 def _enumerators(lines: list[str]) -> Iterator[Enumerator]:
-    count = 0
-    for line in lines:
+    for count, line in enumerate(lines):
         if line.strip().startswith(COUNT):
             if line.strip() != f"{COUNT} = {count},":
                 raise HeaderError(line, f"must be the number of verdicts, {count}")
@@ -64,7 +63,6 @@ def _enumerators(lines: list[str]) -> Iterator[Enumerator]:
         if category not in CATEGORIES:
             raise HeaderError(line, f"category must be one of {', '.join(CATEGORIES)}")
         yield Enumerator(name, int(value), category, text)
-        count += 1
     raise HeaderError(COUNT, "missing")
 
 
