@@ -72,11 +72,11 @@ $(STAMPS)/venv: pyproject.toml scripts/find-python.sh | $(STAMPS)/system
 	@rm -f $(STAMPS)/build
 	@touch $@
 
-# The first time pip installs the package and what it depends on; from then on only compiled code is brought up to date.
 $(STAMPS)/build: $(BUILD_INPUTS) $(STAMPS)/venv
-	@if [ -e $@ ]; then echo "build: changed files only" && $(PYTHON) setup.py --quiet build_generated build_ext --inplace; \
-	else echo "build: package, BPF objects, Cython extensions (about a minute)" && \
-		$(PIP) install --quiet --no-build-isolation --editable .; fi
+	@echo "build: BPF objects and Cython extensions, those whose sources changed"
+	@$(PYTHON) setup.py --quiet build_generated build_ext --inplace
+	@[ -e $@ ] || { echo "build: package and what it depends on (pip)"; \
+		$(PIP) install --quiet --no-build-isolation --editable .; }
 	@touch $@
 
 $(STAMPS)/tox: $(STAMPS)/venv

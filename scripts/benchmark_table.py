@@ -1,0 +1,49 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Prints pytest-benchmark's JSON as one table: each benchmark's figure beside its peer's from the same run."""
+
+import json
+import sys
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+
+def figure(value: float, unit: str) -> str:
+    """Return `value` with three or four significant digits and its unit."""
+    text = f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
+    return f"{text} {unit}"
+
+
+def rows(benchmarks: list[dict[str, object]]) -> list[tuple[str, str, str, str, str]]:
+    """Return one row per benchmark: name, figure, peer, peer's figure, ratio (figure / peer's figure)."""
+    found = []
+    for entry in benchmarks:
+        name = str(entry["fullname"]).removeprefix("benchmarks/")
+        info = entry["extra_info"]
+        if "value" not in info:
+            minimum = entry["stats"]["min"]
+            found.append((name, figure(minimum * 1e6, "us (min)"), "-", "-", "-"))
+            continue
+        unit = str(info.get("unit", ""))
+        peer_value = info.get("peer_value")
+        peer = figure(peer_value, unit) if peer_value is not None else "-"
+        ratio = f"{info['ratio']:.2f}" if info.get("ratio") is not None else "-"
+        found.append((name, figure(info["value"], unit), str(info.get("peer", "-")), peer, ratio))
+    return found
+
+
+def main(path: Path) -> None:
+    """Print the table of the results in `path`."""
+    results = json.loads(path.read_text(encoding="utf-8"))
+    machine = results["machine_info"]
+    table = Table(title=f"{machine['system']} {machine['release']}, {machine['cpu'].get('count', '?')} CPUs")
+    for column in ("benchmark", "CloudFabric", "peer", "peer's figure", "ratio"):
+        table.add_column(column, justify="left" if column in ("benchmark", "peer") else "right", overflow="fold")
+    for row in rows(results["benchmarks"]):
+        table.add_row(*row)
+    Console(width=140 if not sys.stdout.isatty() else None).print(table)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
