@@ -2,8 +2,8 @@
 """Field types: names, addresses, networks, MAC addresses, timestamps, label maps.
 
 Models are strict (no silent ``"1"`` -> ``1``), but the wire has only strings for networks, addresses and times. Each
-type here accepts exactly its Python value or its wire text, refuses everything else with a rule that says what is wrong,
-and writes the wire text back. The rule is phrased so that it reads after the value: "10.0.0.0/33 is not a network (...)".
+type here accepts exactly its Python value or its wire text, refuses all else with a rule that says what is wrong, and
+writes the wire text back. The rule is phrased so that it reads after the value: "10.0.0.0/33 is not a network (...)".
 """
 
 from __future__ import annotations

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Hashable
-from typing import ClassVar
 
 import yaml
 
@@ -23,9 +22,6 @@ __all__ = ["load_manifest"]
 
 class _Loader(yaml.SafeLoader):
     """The safe loader with the scalar rules of YAML 1.2 and no duplicate keys."""
-
-    # Emptied here, so that none of YAML 1.1's rules is inherited; filled below.
-    yaml_implicit_resolvers: ClassVar[dict[str, list[tuple[str, re.Pattern[str]]]]] = {}
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, object]:
         seen: set[Hashable] = set()
@@ -40,6 +36,7 @@ class _Loader(yaml.SafeLoader):
         return super().construct_mapping(node, deep=deep)
 
 
+_Loader.yaml_implicit_resolvers = {}  # none of YAML 1.1's rules
 for _tag, _pattern, _first in (
     ("bool", r"^(?:true|True|TRUE|false|False|FALSE)$", list("tTfF")),
     ("int", r"^[-+]?(?:0|[1-9][0-9]*)$", list("-+0123456789")),

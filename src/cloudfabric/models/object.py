@@ -2,8 +2,8 @@
 """The base of all objects, and the registry that finds a class from ``apiVersion`` and ``kind``.
 
 A kind is one subclass of `Object`: it fixes ``api_version`` and ``kind`` as literals, its plural and its scope, and
-types ``spec`` and ``status``. GROUP, VERSION and KIND are read off those literals, so nothing is said twice. Objects are
-frozen; `with_metadata`, `with_spec` and `with_status` give a changed copy, checked like a new one.
+types ``spec`` and ``status``. GROUP, VERSION and KIND are read off those literals, so nothing is said twice. Objects
+are frozen; `with_metadata`, `with_spec` and `with_status` give a changed copy, checked like a new one.
 
     @register
     class Queue(Object):
