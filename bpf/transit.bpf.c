@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Bouncer and divider at the host's uplink, as XDP where the driver runs it, else as tcx behind the uplink program, where
- * segmentation offload survives. The same source is compiled once for each; see transit_tc.bpf.c.
+/* Bouncer and divider at the host's uplink, as XDP where the driver runs it, else as tcx behind the uplink program,
+ * where segmentation offload survives. The same source is compiled once for each; see transit_tc.bpf.c.
  */
 #include "cloudfabric/platform_xdp.h"
 

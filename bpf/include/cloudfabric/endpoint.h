@@ -34,7 +34,8 @@ CF_INLINE int cf_answer_arp(cf_context *ctx, const struct cf_config *config, con
 		return cf_drop(ctx, CF_DROP_SPOOFED_IP);
 	asked = arp->target_address;
 	if (asked == interface->address)
-		return cf_drop(ctx, CF_DROP_BAD_ARP); /* gratuitous, or a probe for its own address: nobody else has it */
+		return cf_drop(ctx,
+			       CF_DROP_BAD_ARP); /* gratuitous, or a probe for its own address: nobody else has it */
 
 	cf_mac_copy(eth->destination, interface->mac);
 	cf_mac_copy(eth->source, config->gateway_mac);
@@ -61,7 +62,8 @@ CF_INLINE int cf_route_ttl(struct cf_ipv4 *ip)
 }
 
 /* Puts outer headers before the frame and sends it to `next`. The frame keeps its Ethernet header inside the tunnel. */
-CF_INLINE int cf_encapsulate(cf_context *ctx, const struct cf_config *config, __u32 vni, __u32 hash, const struct cf_next *next)
+CF_INLINE int cf_encapsulate(cf_context *ctx, const struct cf_config *config, __u32 vni, __u32 hash,
+			     const struct cf_next *next)
 {
 	__u32 overhead = next->stage ? CF_OVERHEAD_BOUNCED : CF_OVERHEAD_DIRECT;
 	__u32 length = cf_length(ctx) - sizeof(struct cf_eth) + overhead;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* Who gets a packet next: the duties of a bouncer and of a divider, and nothing else.
  *
- * A host may be bouncer, divider and home of the sender at once. Instead of sending a packet to itself it takes the next
- * step at once, so the stages only ever go up and a packet meets at most three hosts before its own.
+ * A host may be bouncer, divider and home of the sender at once. Instead of sending a packet to itself it takes the
+ * next step at once, so the stages only ever go up and a packet meets at most three hosts before its own.
  */
 #ifndef CLOUDFABRIC_FORWARD_H
 #define CLOUDFABRIC_FORWARD_H
@@ -24,7 +24,8 @@ CF_INLINE __be32 cf_pick(cf_context *ctx, __u32 vni, __u32 segment, __u32 hash)
 }
 
 /* A bouncer's table: the host of an address. */
-CF_INLINE int cf_find_member(cf_context *ctx, const struct cf_config *config, __u32 vni, __be32 destination, struct cf_next *next)
+CF_INLINE int cf_find_member(cf_context *ctx, const struct cf_config *config, __u32 vni, __be32 destination,
+			     struct cf_next *next)
 {
 	struct cf_address_key key = {.vni = vni, .address = destination};
 	struct cf_host *member = cf_lookup(ctx, members, &key);
@@ -38,9 +39,10 @@ CF_INLINE int cf_find_member(cf_context *ctx, const struct cf_config *config, __
 	return CF_BOUNCER_TO_HOST;
 }
 
-/* Decides for a packet that is at `stage` on this host. Returns the verdict to count; `next` is set when it forwards. */
-CF_INLINE int cf_next_host(cf_context *ctx, const struct cf_config *config, __u32 vni, const struct cf_flow *flow, __u8 stage,
-			   struct cf_next *next)
+/* Decides for a packet that is at `stage` on this host. Returns the verdict to count; `next` is set when it forwards.
+ */
+CF_INLINE int cf_next_host(cf_context *ctx, const struct cf_config *config, __u32 vni, const struct cf_flow *flow,
+			   __u8 stage, struct cf_next *next)
 {
 	struct cf_route_key route_key = {.prefixlen = 64, .vni = CF_HTONL(vni), .address = flow->destination};
 	struct cf_route *route;

@@ -17,7 +17,8 @@ struct cf_tunnel {
 	__u8 control;	     /* CF_GENEVE_CONTROL: came back, its destination is not where it was sent */
 };
 
-/* Reads the frame [start, end) of `wire_length` bytes. CF_PASS: `tunnel` is filled; CF_NOT_OURS: not a tunnel packet to `address`. */
+/* Reads the frame [start, end) of `wire_length` bytes. CF_PASS: `tunnel` is filled; CF_NOT_OURS: not a tunnel packet to
+ * `address`. */
 CF_INLINE int cf_parse_tunnel(void *start, void *end, __u32 wire_length, __be32 address, struct cf_tunnel *tunnel)
 {
 	struct cf_eth *eth = start;
@@ -28,13 +29,15 @@ CF_INLINE int cf_parse_tunnel(void *start, void *end, __u32 wire_length, __be32 
 		/* Too short for a tunnel packet: ours to refuse only if it says that it is one. */
 		struct cf_udp *udp = &outer->udp;
 
-		if ((void *)(udp + 1) > end || eth->type != CF_HTONS(CF_ETHERTYPE_IPV4) || outer->ip.version_ihl != 0x45 ||
-		    outer->ip.protocol != CF_PROTOCOL_UDP || outer->ip.destination != address ||
-		    outer->ip.fragment & CF_HTONS(CF_IP_FRAGMENT) || udp->destination != CF_HTONS(CF_GENEVE_PORT))
+		if ((void *)(udp + 1) > end || eth->type != CF_HTONS(CF_ETHERTYPE_IPV4) ||
+		    outer->ip.version_ihl != 0x45 || outer->ip.protocol != CF_PROTOCOL_UDP ||
+		    outer->ip.destination != address || outer->ip.fragment & CF_HTONS(CF_IP_FRAGMENT) ||
+		    udp->destination != CF_HTONS(CF_GENEVE_PORT))
 			return CF_NOT_OURS;
 		return CF_DROP_TRUNCATED;
 	}
-	if (eth->type != CF_HTONS(CF_ETHERTYPE_IPV4) || outer->ip.protocol != CF_PROTOCOL_UDP || outer->ip.destination != address)
+	if (eth->type != CF_HTONS(CF_ETHERTYPE_IPV4) || outer->ip.protocol != CF_PROTOCOL_UDP ||
+	    outer->ip.destination != address)
 		return CF_NOT_OURS;
 	if (outer->ip.version_ihl != 0x45) /* with options, the port is elsewhere: the host's stack decides */
 		return CF_NOT_OURS;
@@ -43,7 +46,8 @@ CF_INLINE int cf_parse_tunnel(void *start, void *end, __u32 wire_length, __be32 
 	if (outer->udp.destination != CF_HTONS(CF_GENEVE_PORT))
 		return CF_NOT_OURS;
 	total = CF_NTOHS(outer->ip.length);
-	if (outer->ip.fragment & CF_HTONS(CF_IP_FRAGMENT) || total != CF_NTOHS(outer->udp.length) + sizeof(struct cf_ipv4))
+	if (outer->ip.fragment & CF_HTONS(CF_IP_FRAGMENT) ||
+	    total != CF_NTOHS(outer->udp.length) + sizeof(struct cf_ipv4))
 		return CF_DROP_BAD_OUTER;
 	if (total + sizeof(*eth) > wire_length)
 		return CF_DROP_TRUNCATED;
@@ -123,9 +127,10 @@ CF_INLINE void cf_address_outer(struct cf_ipv4 *ip, __be32 source, __be32 destin
 	ip->checksum = cf_ipv4_checksum(ip);
 }
 
-/* Writes outer IPv4, UDP and Geneve headers for `length` bytes of inner frame (options and inner Ethernet header included). */
-CF_INLINE void cf_write_outer(struct cf_outer *outer, const struct cf_config *config, __be32 destination, __u32 vni, __u32 hash,
-			      __u32 length, __u8 option_words)
+/* Writes outer IPv4, UDP and Geneve headers for `length` bytes of inner frame (options and inner Ethernet header
+ * included). */
+CF_INLINE void cf_write_outer(struct cf_outer *outer, const struct cf_config *config, __be32 destination, __u32 vni,
+			      __u32 hash, __u32 length, __u8 option_words)
 {
 	__u32 udp_length = length + sizeof(outer->udp) + sizeof(outer->geneve);
 

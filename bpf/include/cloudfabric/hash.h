@@ -28,14 +28,15 @@ static inline __attribute__((always_inline)) __u32 cf_flow_hash(__be32 source, _
 	return (__u32)(cf_mix64(addresses * 0x9e3779b97f4a7c15ULL + rest) >> 32);
 }
 
-/* The slot of a Maglev table that a flow hash falls into: multiplication instead of division (Lemire 2019, fast range), which the
- * verifier can bound as well.
+/* The slot of a Maglev table that a flow hash falls into: multiplication instead of division (Lemire 2019, fast range),
+ * which the verifier can bound as well.
  */
 static inline __attribute__((always_inline)) __u32 cf_maglev_slot(__u32 hash)
 {
 	__u32 slot = (__u32)(((__u64)hash * CF_MAGLEV_SLOTS) >> 32);
 
-	__asm__("" : "+r"(slot)); /* keeps clang from folding the shift into the array index, where the bound gets lost */
+	__asm__(""
+		: "+r"(slot)); /* keeps clang from folding the shift into the array index, where the bound gets lost */
 	return slot;
 }
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* The maps that all programs of a host share. The loader pins them by name and sets max_entries from the host's options;
- * the numbers here are the defaults.
+/* The maps that all programs of a host share. The loader pins them by name and sets max_entries from the host's
+ * options; the numbers here are the defaults.
  */
 #ifndef CLOUDFABRIC_MAPS_H
 #define CLOUDFABRIC_MAPS_H
@@ -12,13 +12,13 @@
 #include "types.h"
 #include "verdicts.h"
 
-#define CF_MAP(map_name, map_type, map_key, map_value, entries, flags)                                                             \
-	struct {                                                                                                                   \
-		__uint(type, map_type);                                                                                            \
-		__uint(max_entries, entries);                                                                                      \
-		__uint(map_flags, flags);                                                                                          \
-		__type(key, map_key);                                                                                              \
-		__type(value, map_value);                                                                                          \
+#define CF_MAP(map_name, map_type, map_key, map_value, entries, flags) \
+	struct {                                                       \
+		__uint(type, map_type);                                \
+		__uint(max_entries, entries);                          \
+		__uint(map_flags, flags);                              \
+		__type(key, map_key);                                  \
+		__type(value, map_value);                              \
 	} map_name SEC(".maps")
 
 CF_MAP(config, BPF_MAP_TYPE_ARRAY, __u32, struct cf_config, 1, 0);
@@ -32,9 +32,9 @@ CF_MAP(groups, BPF_MAP_TYPE_HASH, struct cf_group_key, struct cf_group, 65536, B
 CF_MAP(endpoint_counters, BPF_MAP_TYPE_PERCPU_ARRAY, __u32, struct cf_counter, 4096, 0);
 CF_MAP(verdicts, BPF_MAP_TYPE_PERCPU_ARRAY, __u32, __u64, CF_VERDICT_COUNT, 0);
 
-#define cf_lookup(ctx, map, key) bpf_map_lookup_elem(&map, key)
+#define cf_lookup(ctx, map, key)	bpf_map_lookup_elem(&map, key)
 #define cf_update(ctx, map, key, value) bpf_map_update_elem(&map, key, value, BPF_ANY)
-#define cf_delete(ctx, map, key) bpf_map_delete_elem(&map, key)
+#define cf_delete(ctx, map, key)	bpf_map_delete_elem(&map, key)
 
 static inline __attribute__((always_inline)) void cf_count_verdict(__u32 verdict)
 {

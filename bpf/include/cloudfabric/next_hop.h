@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* Layer 2 of the underlay: the next hop on the way to a host, from the kernel's routing and neighbour tables.
  *
- * The answer is kept in the host's entry of `hosts` for about a second, so that a packet costs one hash look-up that it needs
- * anyway (is the host still part of the fabric?) rather than a routing look-up. A moved or routed underlay needs no configuration.
+ * The answer is kept in the host's entry of `hosts` for about a second, so that a packet costs one hash look-up that it
+ * needs anyway (is the host still part of the fabric?) rather than a routing look-up. A moved or routed underlay needs
+ * no configuration.
  */
 #ifndef CLOUDFABRIC_NEXT_HOP_H
 #define CLOUDFABRIC_NEXT_HOP_H

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Bounds-checked reading of headers. Every function takes [start, end) and returns a verdict; CF_PASS means well-formed. */
+/* Bounds-checked reading of headers. Every function takes [start, end) and returns a verdict; CF_PASS means
+ * well-formed. */
 #ifndef CLOUDFABRIC_PARSE_H
 #define CLOUDFABRIC_PARSE_H
 
@@ -9,6 +10,12 @@
 #include "wire.h"
 
 #define CF_INLINE static inline __attribute__((always_inline))
+
+#ifdef __clang__
+#define CF_NO_UNROLL _Pragma("clang loop unroll(disable)")
+#else
+#define CF_NO_UNROLL
+#endif
 
 /* Beside the verdicts: not for this program, leave the packet alone. */
 enum { CF_NOT_OURS = -1 };
@@ -20,17 +27,21 @@ struct cf_flow {
 	__u32 hash;
 };
 
+/* Words that may overlay fields of other types (C11 6.5 p7 would let the compiler reorder such accesses). */
+typedef __u16 __attribute__((may_alias)) cf_any_u16;
+typedef __u32 __attribute__((may_alias)) cf_any_u32;
+
 CF_INLINE int cf_mac_equal(const __u8 *a, const __u8 *b)
 {
-	const __u16 *x = (const __u16 *)a, *y = (const __u16 *)b;
+	const cf_any_u16 *x = (const cf_any_u16 *)a, *y = (const cf_any_u16 *)b;
 
 	return x[0] == y[0] && x[1] == y[1] && x[2] == y[2];
 }
 
 CF_INLINE void cf_mac_copy(__u8 *to, const __u8 *from)
 {
-	__u16 *x = (__u16 *)to;
-	const __u16 *y = (const __u16 *)from;
+	cf_any_u16 *x = (cf_any_u16 *)to;
+	const cf_any_u16 *y = (const cf_any_u16 *)from;
 
 	x[0] = y[0];
 	x[1] = y[1];
@@ -44,18 +55,14 @@ CF_INLINE int cf_is_multicast(__be32 address)
 }
 
 /* Internet checksum (RFC 1071) of a 20-byte IPv4 header whose checksum field is zero. */
-CF_INLINE __u16 cf_ipv4_checksum(const struct cf_ipv4 *ip)
+CF_INLINE __u16 cf_ipv4_checksum(const void *header)
 {
-	const __u16 *word = (const __u16 *)ip;
-	__u32 sum = 0;
-	int i;
+	const cf_any_u32 *word = header;
+	__u64 sum = (__u64)word[0] + word[1] + word[2] + word[3] + word[4];
 
-#pragma GCC unroll 10
-	for (i = 0; i < 10; i++)
-		sum += word[i];
+	sum = (sum & 0xffff) + (sum >> 16 & 0xffff) + (sum >> 32);
 	sum = (sum & 0xffff) + (sum >> 16);
-	sum += sum >> 16;
-	return (__u16)~sum;
+	return (__u16) ~(sum + (sum >> 16));
 }
 
 /* Reads the IPv4 packet of at most `wire_length` bytes at `start`, of which the bytes up to `end` can be read now.

@@ -68,8 +68,8 @@ CF_INLINE int cf_refuse(cf_context *ctx, struct cf_counter *counter, int verdict
 	return cf_drop(ctx, verdict);
 }
 
-/* Opens `overhead` bytes behind the Ethernet header for outer headers and a copy of the inner Ethernet header. Only the latter counts as
- * the tunnel's layer 2: with the Geneve header in it, the kernel would segment the packet wrongly.
+/* Opens `overhead` bytes behind the Ethernet header for outer headers and a copy of the inner Ethernet header. Only the
+ * latter counts as the tunnel's layer 2: with the Geneve header in it, the kernel would segment the packet wrongly.
  */
 CF_INLINE int cf_grow(cf_context *ctx, __u32 overhead)
 {
@@ -82,13 +82,15 @@ CF_INLINE int cf_grow(cf_context *ctx, __u32 overhead)
 /* Opens room in a packet that is encapsulated already. */
 CF_INLINE int cf_widen(cf_context *ctx, __u32 length)
 {
-	return bpf_skb_adjust_room(ctx, length, BPF_ADJ_ROOM_MAC, BPF_F_ADJ_ROOM_FIXED_GSO) ? CF_DROP_NO_MEMORY : CF_PASS;
+	return bpf_skb_adjust_room(ctx, length, BPF_ADJ_ROOM_MAC, BPF_F_ADJ_ROOM_FIXED_GSO) ? CF_DROP_NO_MEMORY
+											    : CF_PASS;
 }
 
 /* Takes `length` bytes out behind the Ethernet header. */
 CF_INLINE int cf_shrink(cf_context *ctx, __u32 length)
 {
-	return bpf_skb_adjust_room(ctx, -(__s32)length, BPF_ADJ_ROOM_MAC, BPF_F_ADJ_ROOM_FIXED_GSO) ? CF_DROP_NO_MEMORY : CF_PASS;
+	return bpf_skb_adjust_room(ctx, -(__s32)length, BPF_ADJ_ROOM_MAC, BPF_F_ADJ_ROOM_FIXED_GSO) ? CF_DROP_NO_MEMORY
+												    : CF_PASS;
 }
 
 CF_INLINE int cf_deliver(cf_context *ctx, __u32 ifindex)

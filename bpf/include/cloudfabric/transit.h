@@ -14,12 +14,13 @@ enum {
 };
 
 /* Reads outer and inner headers; a frame whose headers are spread over fragments of memory is pulled together first. */
-CF_INLINE int cf_read_tunnel(cf_context *ctx, const struct cf_config *config, struct cf_tunnel *tunnel, struct cf_flow *flow)
+CF_INLINE int cf_read_tunnel(cf_context *ctx, const struct cf_config *config, struct cf_tunnel *tunnel,
+			     struct cf_flow *flow)
 {
 	int verdict, attempt;
 
 	cf_pull(ctx, CF_PULL_TUNNEL);
-#pragma clang loop unroll(disable)
+	CF_NO_UNROLL
 	for (attempt = 0; attempt < 2; attempt++) {
 		verdict = cf_parse_tunnel(cf_data(ctx), cf_data_end(ctx), cf_length(ctx), config->address, tunnel);
 		if (verdict == CF_PASS)
@@ -45,8 +46,9 @@ CF_INLINE int cf_forward_tunnel(cf_context *ctx, const struct cf_config *config,
 	return cf_transmit(ctx, config, hop);
 }
 
-/* Everything that is not a bounced packet for another host is passed on: the uplink program's, or the host's own. As XDP it comes
- * before the uplink program, as tcx after it; a host with the XDP program has the tcx one too, for what XDP cannot send.
+/* Everything that is not a bounced packet for another host is passed on: the uplink program's, or the host's own. As
+ * XDP it comes before the uplink program, as tcx after it; a host with the XDP program has the tcx one too, for what
+ * XDP cannot send.
  */
 CF_INLINE int cf_through_transit(cf_context *ctx)
 {

@@ -33,7 +33,7 @@ struct cf_interface {
 	__u32 vni;
 	__be32 address;
 	__be32 netmask; /* of the subnet: a packet that leaves it is routed, so its TTL drops by one */
-	__u32 segment;  /* the subnet's number within the fabric; names its bouncers' table */
+	__u32 segment;	/* the subnet's number within the fabric; names its bouncers' table */
 	__u32 slot;
 	__u8 mac[6];
 	__u16 flags; /* none defined yet */
@@ -78,11 +78,11 @@ struct cf_group {
 
 /* Facts about this host. Element 0 of `config`. */
 struct cf_config {
-	__be32 address;	      /* underlay address: outer source, and the only outer destination accepted */
-	__u32 uplink;	      /* ifindex of the interface to the underlay */
-	__u32 mtu;	      /* of the underlay, bytes, without Ethernet header */
-	__u8 gateway_mac[6];  /* what every workload sees as the owner of every other address */
-	__u8 ttl;	      /* outer TTL */
+	__be32 address;	     /* underlay address: outer source, and the only outer destination accepted */
+	__u32 uplink;	     /* ifindex of the interface to the underlay */
+	__u32 mtu;	     /* of the underlay, bytes, without Ethernet header */
+	__u8 gateway_mac[6]; /* what every workload sees as the owner of every other address */
+	__u8 ttl;	     /* outer TTL */
 	__u8 reserved;
 };
 

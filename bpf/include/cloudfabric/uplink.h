@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* The way of a packet into a workload: decapsulated and delivered; and back out when its destination is not here any more. */
+/* The way of a packet into a workload: decapsulated and delivered; and back out when its destination is not here any
+ * more. */
 #ifndef CLOUDFABRIC_UPLINK_H
 #define CLOUDFABRIC_UPLINK_H
 
@@ -21,7 +22,8 @@ CF_INLINE void cf_learn(cf_context *ctx, const struct cf_tunnel *tunnel, __be32 
 		cf_count(ctx, CF_LEARNT);
 }
 
-/* A packet of ours came back from a host that does not have its destination: forget that path, if it is still the one in use. */
+/* A packet of ours came back from a host that does not have its destination: forget that path, if it is still the one
+ * in use. */
 CF_INLINE void cf_forget_path(cf_context *ctx, const struct cf_tunnel *tunnel, __be32 destination)
 {
 	struct cf_address_key key = {.vni = tunnel->vni, .address = destination};
@@ -52,8 +54,8 @@ CF_INLINE int cf_decapsulate(cf_context *ctx, const struct cf_config *config, co
 	return cf_deliver(ctx, endpoint->ifindex);
 }
 
-/* Sends a direct-path packet back to the host that sent it, marked with the control bit. Nothing is lost, and this host needs to
- * know nothing about a VPC that it does not carry any more.
+/* Sends a direct-path packet back to the host that sent it, marked with the control bit. Nothing is lost, and this host
+ * needs to know nothing about a VPC that it does not carry any more.
  */
 CF_INLINE int cf_return_to_sender(cf_context *ctx, const struct cf_config *config, const struct cf_tunnel *tunnel)
 {
@@ -74,7 +76,8 @@ CF_INLINE int cf_return_to_sender(cf_context *ctx, const struct cf_config *confi
 }
 
 /* Sends a packet that came back again, now through a bouncer of its sender's subnet. */
-CF_INLINE int cf_resend(cf_context *ctx, const struct cf_config *config, const struct cf_tunnel *tunnel, const struct cf_flow *flow)
+CF_INLINE int cf_resend(cf_context *ctx, const struct cf_config *config, const struct cf_tunnel *tunnel,
+			const struct cf_flow *flow)
 {
 	struct cf_address_key key = {.vni = tunnel->vni, .address = flow->source};
 	struct cf_endpoint *sender = cf_lookup(ctx, endpoints, &key);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Packet operations of the user-space data plane: the twin of platform_tc.h, over a frame in a buffer.
  *
- * Where the kernel program would redirect, this one writes down what it decided: an action, the interface or host it goes to,
- * and every verdict that it counted on the way.
+ * Where the kernel program would redirect, this one writes down what it decided: an action, the interface or host it
+ * goes to, and every verdict that it counted on the way.
  */
 #ifndef CLOUDFABRIC_PLATFORM_USER_H
 #define CLOUDFABRIC_PLATFORM_USER_H
@@ -15,7 +15,8 @@ enum { CF_USER_HEADROOM = 128, CF_USER_MAX_FRAME = 65535 + 14, CF_USER_MAX_VERDI
 
 /* All maps of one host; the names are those of maps.h. */
 struct cf_user_host {
-	struct cf_user_map config, endpoints, interfaces, members, learnt, hosts, routes, groups, endpoint_counters, verdicts;
+	struct cf_user_map config, endpoints, interfaces, members, learnt, hosts, routes, groups, endpoint_counters,
+		verdicts;
 };
 
 typedef struct cf_user_context {
@@ -36,9 +37,9 @@ struct cf_hop {
 	__be32 host;
 };
 
-#define cf_lookup(ctx, map, key) cf_user_map_get(&(ctx)->host->map, key, 0)
+#define cf_lookup(ctx, map, key)	cf_user_map_get(&(ctx)->host->map, key, 0)
 #define cf_update(ctx, map, key, value) cf_user_map_set(&(ctx)->host->map, key, value, BPF_ANY)
-#define cf_delete(ctx, map, key) cf_user_map_delete(&(ctx)->host->map, key)
+#define cf_delete(ctx, map, key)	cf_user_map_delete(&(ctx)->host->map, key)
 
 static inline void cf_count(cf_context *ctx, __u32 verdict)
 {
@@ -174,11 +175,25 @@ static inline int cf_transmit(cf_context *ctx, const struct cf_config *config, c
 #include "cloudfabric/endpoint.h"
 #include "cloudfabric/uplink.h"
 
+static inline void cf_user_host_free(struct cf_user_host *host)
+{
+	cf_user_map_free(&host->config);
+	cf_user_map_free(&host->endpoints);
+	cf_user_map_free(&host->interfaces);
+	cf_user_map_free(&host->members);
+	cf_user_map_free(&host->learnt);
+	cf_user_map_free(&host->hosts);
+	cf_user_map_free(&host->routes);
+	cf_user_map_free(&host->groups);
+	cf_user_map_free(&host->endpoint_counters);
+	cf_user_map_free(&host->verdicts);
+}
+
 static inline int cf_user_host_init(struct cf_user_host *host, const __u32 *sizes)
 {
 	int error = cf_user_map_init(&host->config, BPF_MAP_TYPE_ARRAY, 4, sizeof(struct cf_config), 1);
 
-#define CF_INIT(map, type, key, value, index)                                                                                      \
+#define CF_INIT(map, type, key, value, index) \
 	error = error ? error : cf_user_map_init(&host->map, type, sizeof(key), sizeof(value), sizes[index])
 	CF_INIT(endpoints, BPF_MAP_TYPE_HASH, struct cf_address_key, struct cf_endpoint, 0);
 	CF_INIT(interfaces, BPF_MAP_TYPE_HASH, __u32, struct cf_interface, 1);
@@ -189,12 +204,14 @@ static inline int cf_user_host_init(struct cf_user_host *host, const __u32 *size
 	CF_INIT(groups, BPF_MAP_TYPE_HASH, struct cf_group_key, struct cf_group, 6);
 	CF_INIT(endpoint_counters, BPF_MAP_TYPE_ARRAY, __u32, struct cf_counter, 7);
 #undef CF_INIT
-	return error ? error : cf_user_map_init(&host->verdicts, BPF_MAP_TYPE_ARRAY, 4, sizeof(__u64), CF_VERDICT_COUNT);
+	return error ? error
+		     : cf_user_map_init(&host->verdicts, BPF_MAP_TYPE_ARRAY, 4, sizeof(__u64), CF_VERDICT_COUNT);
 }
 
 enum cf_user_program { CF_USER_ENDPOINT, CF_USER_UPLINK, CF_USER_TRANSIT };
 
-/* Runs one program on the frame that is in the buffer. The chain of a virtual uplink is CF_USER_UPLINK, then CF_USER_TRANSIT. */
+/* Runs one program on the frame that is in the buffer. The chain of a virtual uplink is CF_USER_UPLINK, then
+ * CF_USER_TRANSIT. */
 static inline int cf_user_run(cf_context *ctx, int program)
 {
 	ctx->counted = 0;

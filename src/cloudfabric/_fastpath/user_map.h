@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Maps of the user-space data plane: hash, LRU hash, longest-prefix match and array, with the meaning of the kernel's.
  *
- * An entry stays where it is until it is deleted, so that a pointer to its value is good for the length of one packet, as in the
- * kernel. Keys are compared as bytes. Not thread-safe: the caller holds the GIL.
+ * An entry stays where it is until it is deleted, so that a pointer to its value is good for the length of one packet,
+ * as in the kernel. Keys are compared as bytes. Not thread-safe: the caller holds the GIL.
  */
 #ifndef CLOUDFABRIC_USER_MAP_H
 #define CLOUDFABRIC_USER_MAP_H
@@ -18,7 +18,7 @@
 enum { CF_USER_MAX_KEY = 64, CF_USER_MAX_PREFIX = 256 };
 
 struct cf_user_entry {
-	struct cf_user_entry *next;	      /* of the same bucket */
+	struct cf_user_entry *next;	     /* of the same bucket */
 	struct cf_user_entry *newer, *older; /* LRU order */
 	uint64_t hash;
 	char bytes[]; /* key, filled up to 8 bytes, and value */
@@ -27,9 +27,9 @@ struct cf_user_entry {
 struct cf_user_map {
 	uint32_t type, key_size, value_size, max_entries, count;
 	struct cf_user_entry **buckets;
-	uint32_t mask;				     /* number of buckets, less one */
-	struct cf_user_entry *newest, *oldest;	     /* LRU */
-	uint32_t prefixes[CF_USER_MAX_PREFIX + 1];   /* LPM: entries of each prefix length */
+	uint32_t mask;				   /* number of buckets, less one */
+	struct cf_user_entry *newest, *oldest;	   /* LRU */
+	uint32_t prefixes[CF_USER_MAX_PREFIX + 1]; /* LPM: entries of each prefix length */
 	char *array;
 };
 
@@ -154,7 +154,7 @@ static inline int cf_user_prefix_ok(const struct cf_user_map *map, uint32_t pref
 }
 
 /* The value of `key`, or NULL. `exact` finds an LPM entry by its own prefix instead of the longest match. */
-static inline void *cf_user_map_get(struct cf_user_map *map, const void *key, int exact)
+static __attribute__((noinline)) void *cf_user_map_get(struct cf_user_map *map, const void *key, int exact)
 {
 	char wanted[CF_USER_MAX_KEY];
 	struct cf_user_entry *entry;
@@ -186,7 +186,7 @@ static inline void *cf_user_map_get(struct cf_user_map *map, const void *key, in
 	}
 }
 
-static inline int cf_user_map_delete(struct cf_user_map *map, const void *key)
+static __attribute__((noinline)) int cf_user_map_delete(struct cf_user_map *map, const void *key)
 {
 	char masked[CF_USER_MAX_KEY];
 	struct cf_user_entry **link, *entry;
@@ -215,8 +215,10 @@ static inline int cf_user_map_delete(struct cf_user_map *map, const void *key)
 	return 0;
 }
 
-/* Writes one element. `flags` as in bpf(2): BPF_ANY, BPF_NOEXIST or BPF_EXIST. A full LRU map gives up its oldest entry. */
-static inline int cf_user_map_set(struct cf_user_map *map, const void *key, const void *value, uint64_t flags)
+/* Writes one element. `flags` as in bpf(2): BPF_ANY, BPF_NOEXIST or BPF_EXIST. A full LRU map gives up its oldest
+ * entry. */
+static __attribute__((noinline)) int cf_user_map_set(struct cf_user_map *map, const void *key, const void *value,
+						     uint64_t flags)
 {
 	char masked[CF_USER_MAX_KEY];
 	struct cf_user_entry **link, *entry;
