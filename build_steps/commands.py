@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """setuptools commands: ``build_generated`` runs before everything else that ``build`` does, in editable mode too."""
 
+import os
 import shutil
 from pathlib import Path
 from typing import ClassVar
@@ -63,6 +64,11 @@ class BuildExtensions(build_ext):
 
     So `make build` and any number of wheels compile each extension once.
     """
+
+    def finalize_options(self) -> None:
+        """Compile as many extensions at a time as there are processors, unless told otherwise."""
+        super().finalize_options()
+        self.parallel = self.parallel or os.cpu_count()
 
     def build_extension(self, ext: Extension) -> None:
         """Compile `ext` unless it is current in place, and for a wheel copy it to where wheels are packed."""

@@ -39,16 +39,19 @@ def run(environment: str, *, coverage_minimum: int) -> Outcome:
     start = time.monotonic()
     tox = [sys.executable, "-m", "tox", "run", "--quiet", "-e", environment]
     status = subprocess.run(tox, env={**os.environ, "COVERAGE_MINIMUM": str(coverage_minimum)}, check=False).returncode
-    seconds = time.monotonic() - start
+    return judge(environment, status, report, time.monotonic() - start)
+
+
+def judge(environment: str, status: int, report: Path, seconds: float) -> Outcome:
+    """Return what exit code `status` and pytest's JUnit `report`, if it wrote one, come to."""
     if not report.exists():
         return Outcome(environment, int(status == 0), int(status != 0), 0, 0, seconds)
     results = list(_results(report))
     failed = results.count("failed")
     if status != 0 and failed == 0:
         failed = 1  # the environment failed outside of a test: collection, installation, a crash
-    skipped = results.count("skipped")
     kernel = results.count("kernel")
-    return Outcome(environment, results.count("passed"), failed, skipped + kernel, kernel, seconds)
+    return Outcome(environment, results.count("passed"), failed, results.count("skipped") + kernel, kernel, seconds)
 
 
 def _results(report: Path) -> Iterator[str]:

@@ -1,28 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """The generated ``Verdict`` is the header's enum, and the generator refuses a header that breaks its form."""
 
-import importlib.util
-import sys
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 
+from build_steps import verdicts as generator
 from cloudfabric._fastpath.verdicts import VERDICT_COUNT, Category, Verdict
 
 ROOT = Path(__file__).parents[2]
-
-
-@pytest.fixture(scope="module")
-def generator() -> ModuleType:
-    """build_steps/verdicts.py, which is not part of the installed package."""
-    spec = importlib.util.spec_from_file_location("build_steps_verdicts", ROOT / "build_steps" / "verdicts.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
 
 
 def test_verdicts_are_dense_and_counted() -> None:
@@ -47,7 +33,7 @@ def test_every_drop_is_named_so() -> None:
         assert (verdict.category is Category.DROP) == verdict.name.startswith("DROP_")
 
 
-def test_installed_module_is_what_the_header_generates(generator: ModuleType) -> None:
+def test_installed_module_is_what_the_header_generates() -> None:
     header = (ROOT / generator.HEADER).read_text(encoding="utf-8")
     parsed = {entry.name: entry.value for entry in generator.parse(header)}
     assert parsed == {verdict.name: verdict.value for verdict in Verdict}
@@ -63,11 +49,11 @@ def test_installed_module_is_what_the_header_generates(generator: ModuleType) ->
         ("CF_PASS = 0, /* pass: x */", "missing"),
     ],
 )
-def test_header_that_breaks_the_form_is_refused(generator: ModuleType, body: str, rule: str) -> None:
+def test_header_that_breaks_the_form_is_refused(body: str, rule: str) -> None:
     with pytest.raises(generator.HeaderError, match=rule):
         generator.parse(f"enum cf_verdict {{\n{body}\n}};")
 
 
-def test_header_without_the_enum_is_refused(generator: ModuleType) -> None:
+def test_header_without_the_enum_is_refused() -> None:
     with pytest.raises(generator.HeaderError, match=r"enum cf_verdict.*not found"):
         generator.parse("enum other { A };")
