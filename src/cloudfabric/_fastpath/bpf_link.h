@@ -22,7 +22,7 @@ enum {
 	CF_F_REPLACE = 1 << 2, /* flags of BPF_LINK_CREATE and BPF_LINK_UPDATE */
 	CF_F_BEFORE = 1 << 3,
 	CF_F_AFTER = 1 << 4,
-	CF_F_LINK = 1 << 13, /* `relative` is a link's descriptor, not a program's */
+	CF_F_LINK = 1 << 13,  /* `relative` is a link's descriptor, not a program's */
 	CF_MAX_ATTACHED = 64, /* BPF_MPROG_MAX */
 };
 
@@ -88,7 +88,8 @@ static int cf_link_create(int prog_fd, int ifindex, __u32 attach_type, __u32 fla
 	return cf_bpf(BPF_LINK_CREATE, &attributes, sizeof(attributes));
 }
 
-/* Puts a program in the place of a link's present one (or of `old_prog_fd`, if not negative), at once for all packets. */
+/* Puts a program in the place of a link's present one (or of `old_prog_fd`, if not negative), at once for all packets.
+ */
 static int cf_link_update(int link_fd, int new_prog_fd, int old_prog_fd)
 {
 	struct cf_link_update attributes;

@@ -2,8 +2,8 @@
 /* What libbpf prints (its own words and the verifier's log), kept per thread for the error instead of on stderr.
  *
  * libbpf has one print function for the whole process. Ours keeps text while its thread is between cf_log_begin and
- * cf_log_end, drops it between cf_log_quiet and cf_log_restore, and passes everything else on to the function before it.
- * Every module that includes this has its own copy and installs it, so the functions form a chain.
+ * cf_log_end, drops it between cf_log_quiet and cf_log_restore, and passes everything else on to the function before
+ * it. Every module that includes this has its own copy and installs it, so the functions form a chain.
  */
 #ifndef CLOUDFABRIC_LIBBPF_LOG_H
 #define CLOUDFABRIC_LIBBPF_LOG_H

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Loops over many elements of a BPF map, without Python: batch commands where the map type has them, one by one where not.
+/* Loops over many elements of a BPF map, without Python: by batch commands, or one by one where the type has none.
  *
  * All functions return 0 or a negative errno and never touch Python, so the caller runs them without the GIL.
  * Batch commands (kernel 5.6 and later) write back how many elements they processed; a map type without them answers
@@ -141,7 +141,8 @@ static int cf_append(const struct cf_map_shape *map, struct cf_map_contents *out
 	memcpy(out->keys + out->count * map->key_size, keys, count * map->key_size);
 	if (sum) {
 		for (i = 0; i < count; i++)
-			cf_sum_cpus(map, values + i * map->stride, (__u64 *)(out->values + (out->count + i) * out->row));
+			cf_sum_cpus(map, values + i * map->stride,
+				    (__u64 *)(out->values + (out->count + i) * out->row));
 	} else {
 		memcpy(out->values + out->count * out->row, values, count * out->row);
 	}

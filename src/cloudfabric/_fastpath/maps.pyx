@@ -2,11 +2,11 @@
 """BPF maps from Python: many elements per call, in buffers, without the GIL and without an object per element.
 
 A map is a table in the kernel whose keys and values are C structs of one size. Here they stay bytes: `keys` is a buffer
-of `count * key_size` bytes, `values` one of `count * stride`, in the same order (`layout` packs and unpacks them). Any
+of `count * key_size` bytes, `values` one of `count * stride`, in the same order (`layout` packs and unpacks). Any
 contiguous buffer will do: bytes, bytearray, memoryview, array, a NumPy array.
 
-`stride` is what one element's value takes in such a buffer. It is `value_size`, except in per-CPU maps, where an element
-has a value for every possible CPU (`cpus` of them), each rounded up to 8 bytes.
+`stride` is what one element's value takes in such a buffer. It is `value_size`, except in per-CPU maps, where an
+element has a value for every possible CPU (`cpus` of them), each rounded up to 8 bytes.
 
 Reading the whole of a hash map returns every entry that stays in it during the call exactly once: the kernel walks
 buckets, not keys. In a longest-prefix-match trie a deletion during the call makes the kernel start again; what it
@@ -180,8 +180,8 @@ cdef uint32_t update_elements(Map self, keys, values, count, uint64_t flags, bin
         PyObject_GetBuffer(values, &value_view, PyBUF_SIMPLE)
         try:
             total = count_of(self, "keys" if batch else "key", key_view.len, self._shape.key_size, count, not batch)
-            count_of(self, "values" if batch else "value", value_view.len, self._shape.stride,
-                        total, count is None or not batch)
+            exact = count is None or not batch
+            count_of(self, "values" if batch else "value", value_view.len, self._shape.stride, total, exact)
             self._enter("update")
             try:
                 with nogil:
