@@ -39,7 +39,7 @@ def extension_modules() -> list[Extension]:
         )
         for source in sources
     ]
-    directives = {"language_level": 3, "boundscheck": True, "embedsignature": True}
+    directives = {"language_level": 3, "boundscheck": True, "embedsignature": True, "show_performance_hints": False}
     modules: list[Extension] = cythonize(extensions, build_dir=str(GENERATED_C), compiler_directives=directives)
     return modules
 
