@@ -2,7 +2,6 @@
 from collections.abc import Iterator
 from enum import IntEnum, IntFlag
 from os import PathLike
-from typing import NoReturn
 
 from typing_extensions import Buffer
 
@@ -60,7 +59,7 @@ class Map(Handle):
     type: MapType
     flags: int
 
-    def __init__(self) -> NoReturn: ...
+    def __init__(self) -> None: ...  # raises TypeError: NoReturn would make the class uncallable for mypy
     @staticmethod
     def create(
         name: str,

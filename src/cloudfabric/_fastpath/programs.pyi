@@ -2,7 +2,7 @@
 from collections.abc import Iterable
 from os import PathLike
 from types import TracebackType
-from typing import NoReturn, Self
+from typing import Self
 
 from typing_extensions import Buffer
 
@@ -15,7 +15,7 @@ class Program(Handle):
     id: int
     type: ProgramType
 
-    def __init__(self) -> NoReturn: ...
+    def __init__(self) -> None: ...  # raises TypeError: NoReturn would make the class uncallable for mypy
     @staticmethod
     def open_pinned(path: str | PathLike[str]) -> Program: ...
     @staticmethod
@@ -59,7 +59,7 @@ class ClsactFilter:
     def detach(self) -> bool: ...
 
 class Link(Handle):
-    def __init__(self) -> NoReturn: ...
+    def __init__(self) -> None: ...  # raises TypeError: NoReturn would make the class uncallable for mypy
     @staticmethod
     def open_pinned(path: str | PathLike[str]) -> Link: ...
     @staticmethod
