@@ -18,7 +18,6 @@ from dataclasses import dataclass
 from socket import htonl, ntohl
 from typing import Annotated, ClassVar, Self, get_args, get_type_hints
 
-
 __all__ = [
     "ADDRESS",
     "INDEX",

@@ -163,11 +163,9 @@ cdef uint32_t count_of(Map self, str what, Py_ssize_t length, uint32_t size, cou
         count = length // size
     if not 0 <= count < 0xffffffff:
         raise ValueError(f"map {self.name}: count {count} is not between 0 and 4294967294")
-    if count * size > length:
-        raise ValueError(f"map {self.name}: {what}: {length} bytes, but {count} elements of {size} bytes take "
-                         f"{count * size}")
-    if exact and count * size != length:
-        raise ValueError(f"map {self.name}: {what}: {length} bytes, but it takes {size}")
+    if count * size > length or (exact and count * size != length):
+        wanted = f"it takes {size}" if count == 1 else f"{count} elements of {size} bytes take {count * size}"
+        raise ValueError(f"map {self.name}: {what}: {length} bytes, but {wanted}")
     return count
 
 
