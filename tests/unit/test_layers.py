@@ -30,10 +30,10 @@ def test_fastpath_imports_no_sibling_package(path: Path) -> None:
 
 def loaded_by(module: str) -> set[str]:
     """Return the modules in a fresh interpreter that imported `module`."""
-    program = f"import {module}, sys; print(*sys.modules)"
-    return set(
-        subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout.split()
-    )
+    program = [sys.executable, "-c", f"import {module}, sys; print(*sys.modules)"]
+    result = subprocess.run(program, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr
+    return set(result.stdout.split())
 
 
 @pytest.mark.parametrize("module", HOST_SIDE)
