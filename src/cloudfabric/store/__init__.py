@@ -25,6 +25,7 @@ from cloudfabric.store.errors import (
     StoreError,
     StoreLocked,
 )
+from cloudfabric.store.store import Store, open_store
 
 __all__ = [
     "AlreadyExists",
@@ -39,10 +40,12 @@ __all__ = [
     "NotFound",
     "ObjectList",
     "SlowWatcher",
+    "Store",
     "StoreClosed",
     "StoreCorrupt",
     "StoreError",
     "StoreLocked",
     "Watch",
     "WatchEvent",
+    "open_store",
 ]

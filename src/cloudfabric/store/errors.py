@@ -28,7 +28,17 @@ __all__ = [
 
 
 class StoreError(Exception):
-    """Base of the store's errors."""
+    """Base of the store's errors; each survives copying and pickling with its fields."""
+
+    def __reduce__(self) -> tuple[object, ...]:
+        # The default would call the constructor with the text alone, and each type here takes its fields.
+        return (_rebuild, (type(self), str(self), self.__dict__))
+
+
+def _rebuild(cls: type[StoreError], text: str, fields: dict[str, object]) -> StoreError:
+    error = cls.__new__(cls, text)
+    error.__dict__.update(fields)
+    return error
 
 
 class _ObjectError(StoreError):
