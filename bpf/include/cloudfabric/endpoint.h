@@ -61,24 +61,33 @@ CF_INLINE int cf_route_ttl(struct cf_ipv4 *ip)
 	return CF_PASS;
 }
 
-/* Puts outer headers before the frame and sends it to `next`. The frame keeps its Ethernet header inside the tunnel. */
-CF_INLINE int cf_encapsulate(cf_context *ctx, const struct cf_config *config, __u32 vni, __u32 hash,
-			     const struct cf_next *next)
+/* A packet that a workload sent and that goes to another host. */
+struct cf_departure {
+	struct cf_counter *counter; /* of the endpoint */
+	__u32 vni;
+	__u32 hash;
+	struct cf_next next;
+	int verdict; /* to count once it is on its way */
+};
+
+/* Puts outer headers before the frame and sends it. The frame keeps its Ethernet header inside the tunnel. */
+CF_INLINE int cf_encapsulate(cf_context *ctx, const struct cf_config *config, const struct cf_departure *departure)
 {
-	__u32 overhead = next->stage ? CF_OVERHEAD_BOUNCED : CF_OVERHEAD_DIRECT;
-	__u32 length = cf_length(ctx) - sizeof(struct cf_eth) + overhead;
+	const struct cf_next *next = &departure->next;
+	__u32 bytes = cf_length(ctx), overhead = next->stage ? CF_OVERHEAD_BOUNCED : CF_OVERHEAD_DIRECT;
+	__u32 length = bytes - sizeof(struct cf_eth) + overhead;
 	struct cf_eth *outer_eth, *inner_eth;
 	struct cf_outer *outer;
 	struct cf_hop hop;
 	int verdict;
 
 	if (length > 0xffff || (!cf_is_gso(ctx) && length > config->mtu))
-		return cf_drop(ctx, CF_DROP_TOO_BIG);
+		return cf_refuse(ctx, departure->counter, CF_DROP_TOO_BIG);
 	verdict = cf_route(ctx, config, next->host, &hop);
 	if (verdict != CF_PASS)
-		return cf_drop(ctx, verdict);
+		return cf_refuse(ctx, departure->counter, verdict);
 	if (cf_grow(ctx, overhead))
-		return cf_drop(ctx, CF_DROP_NO_MEMORY);
+		return cf_refuse(ctx, departure->counter, CF_DROP_NO_MEMORY);
 	outer_eth = cf_data(ctx);
 	outer = (void *)(outer_eth + 1);
 	if (next->stage) {
@@ -86,16 +95,18 @@ CF_INLINE int cf_encapsulate(cf_context *ctx, const struct cf_config *config, __
 
 		inner_eth = (void *)(bounce + 1);
 		if ((void *)(inner_eth + 1) > cf_data_end(ctx))
-			return cf_drop(ctx, CF_DROP_NO_MEMORY);
+			return cf_refuse(ctx, departure->counter, CF_DROP_NO_MEMORY);
 		cf_write_bounce(bounce, config->address, next->stage);
 	} else {
 		inner_eth = (void *)(outer + 1);
 		if ((void *)(inner_eth + 1) > cf_data_end(ctx))
-			return cf_drop(ctx, CF_DROP_NO_MEMORY);
+			return cf_refuse(ctx, departure->counter, CF_DROP_NO_MEMORY);
 	}
 	*inner_eth = *outer_eth;
-	cf_write_outer(outer, config, next->host, vni, hash, length - sizeof(*outer),
+	cf_write_outer(outer, config, next->host, departure->vni, departure->hash, length - sizeof(*outer),
 		       next->stage ? sizeof(struct cf_bounce_option) / 4 : 0);
+	cf_count_sent(departure->counter, bytes);
+	cf_count(ctx, departure->verdict);
 	return cf_transmit(ctx, config, &hop);
 }
 
@@ -107,8 +118,8 @@ CF_INLINE int cf_from_endpoint(cf_context *ctx)
 	struct cf_address_key key;
 	struct cf_endpoint *local;
 	struct cf_counter *counter;
+	struct cf_departure departure;
 	struct cf_flow flow;
-	struct cf_next next;
 	struct cf_host *path;
 	struct cf_ipv4 *ip;
 	struct cf_eth *eth;
@@ -162,25 +173,27 @@ CF_INLINE int cf_from_endpoint(cf_context *ctx)
 		return cf_deliver(ctx, local->ifindex);
 	}
 
+	departure.counter = counter;
+	departure.vni = interface->vni;
+	departure.hash = flow.hash;
 	path = cf_lookup(ctx, learnt, &key);
 	if (path) {
-		next.host = path->address;
-		next.stage = CF_STAGE_NONE;
-		verdict = CF_SENT_DIRECT;
+		departure.next.host = path->address;
+		departure.next.stage = CF_STAGE_NONE;
+		departure.verdict = CF_SENT_DIRECT;
 	} else {
-		next.host = cf_pick(ctx, interface->vni, interface->segment, flow.hash);
-		next.stage = CF_STAGE_BOUNCER;
-		verdict = CF_SENT_BOUNCER;
-		if (!next.host)
+		departure.next.host = cf_pick(ctx, interface->vni, interface->segment, flow.hash);
+		departure.next.stage = CF_STAGE_BOUNCER;
+		departure.verdict = CF_SENT_BOUNCER;
+		if (!departure.next.host)
 			return cf_refuse(ctx, counter, CF_DROP_NO_BOUNCER);
-		if (next.host == self->address)
-			verdict = cf_next_host(ctx, self, interface->vni, &flow, CF_STAGE_BOUNCER, &next);
-		if (verdict >= CF_DROP_FIRST)
-			return cf_refuse(ctx, counter, verdict);
+		if (departure.next.host == self->address)
+			departure.verdict =
+				cf_next_host(ctx, self, interface->vni, &flow, CF_STAGE_BOUNCER, &departure.next);
+		if (departure.verdict >= CF_DROP_FIRST)
+			return cf_refuse(ctx, counter, departure.verdict);
 	}
-	cf_count_sent(counter, bytes);
-	cf_count(ctx, verdict);
-	return cf_encapsulate(ctx, self, interface->vni, flow.hash, &next);
+	return cf_encapsulate(ctx, self, &departure);
 }
 
 #endif
