@@ -8,3 +8,30 @@ all of it in one task group and shuts it down in order.
 
 Knows `cloudfabric.store` (the `Client` protocol) and `cloudfabric.models`; knows nothing about networks.
 """
+
+from __future__ import annotations
+
+from cloudfabric.controllers.clock import Clock, SystemClock, VirtualClock
+from cloudfabric.controllers.controller import Context, Controller, ControllerMetrics, Result, Service
+from cloudfabric.controllers.informer import Informer
+from cloudfabric.controllers.keys import ObjectKey
+from cloudfabric.controllers.manager import Manager, NotIdle
+from cloudfabric.controllers.workqueue import Backoff, QueueClosed, WorkQueue
+
+__all__ = [
+    "Backoff",
+    "Clock",
+    "Context",
+    "Controller",
+    "ControllerMetrics",
+    "Informer",
+    "Manager",
+    "NotIdle",
+    "ObjectKey",
+    "QueueClosed",
+    "Result",
+    "Service",
+    "SystemClock",
+    "VirtualClock",
+    "WorkQueue",
+]

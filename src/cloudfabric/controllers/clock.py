@@ -13,7 +13,7 @@ import itertools
 from collections.abc import Callable
 from typing import Protocol
 
-__all__ = ["Clock", "SystemClock", "Timer", "VirtualClock"]
+__all__ = ["Clock", "SystemClock", "Timer", "VirtualClock", "sleep"]
 
 
 class Timer(Protocol):
@@ -105,3 +105,18 @@ class VirtualClock:
                 called += 1
         self._now = end
         return called
+
+
+async def sleep(clock: Clock, seconds: float) -> None:
+    """Wait until a clock has moved on.
+
+    Args:
+        clock: The clock.
+        seconds: How far.
+    """
+    done = asyncio.Event()
+    timer = clock.call_later(seconds, done.set)
+    try:
+        await done.wait()
+    finally:
+        timer.cancel()

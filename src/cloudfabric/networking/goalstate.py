@@ -278,9 +278,7 @@ class GoalState:
         return Delta(
             self.version,
             delta.version,
-            tuple(
-                entry for entry in delta.upserts if self.entries.get(entry.key) != entry
-            ),
+            tuple(entry for entry in delta.upserts if self.entries.get(entry.key) != entry),
             tuple(key for key in delta.deletes if key in self.entries),
         )
 
@@ -302,9 +300,7 @@ class GoalState:
         """
         changes = self.changes(delta)
         if failed:
-            upserts = tuple(
-                entry for entry in changes.upserts if entry.key not in failed
-            )
+            upserts = tuple(entry for entry in changes.upserts if entry.key not in failed)
             deletes = tuple(key for key in changes.deletes if key not in failed)
             changes = Delta(changes.base_version, changes.version, upserts, deletes)
         for key in changes.deletes:
