@@ -349,7 +349,7 @@ def test_a_closed_map_says_so() -> None:
     assert table.closed
     assert "closed" in repr(table)
     for use in (table.fileno, table.lookup_batch, lambda: table.update(bytes(4), bytes(4))):
-        with pytest.raises(HandleError, match="numbers: .* after close") as caught:
+        with pytest.raises(HandleError, match=r"numbers: .* after close") as caught:
             use()
         assert caught.value.errno == errno.EBADF
 

@@ -14,3 +14,4 @@ cdef class Handle:
 
 cdef int own_copy(int fd) except -1
 cdef int open_pin(object path, str kind) except -1
+cdef int check_kind(int fd, str name, str kind) except -1

@@ -7,7 +7,7 @@ give its number to something else and the call would hit that. Therefore every o
 `_leave`, and a handle closed in between is closed by the last operation that leaves.
 """
 
-from libc.errno cimport EBADF, errno
+from libc.errno cimport EBADF, EINVAL, errno
 from posix.unistd cimport close
 
 cimport cloudfabric._fastpath.libbpf as libbpf
@@ -43,6 +43,18 @@ cdef int open_pin(object path, str kind) except -1:
     if fd < 0:
         raise HandleError(f"{kind} {os.fsdecode(raw)}", "opening the pin", -fd)
     return fd
+
+
+cdef int check_kind(int fd, str name, str kind) except -1:
+    """Raise HandleError unless `fd` is a BPF `kind` (map, prog, link): the kernel's info calls do not check that."""
+    try:
+        target = os.readlink(f"/proc/self/fd/{fd}")
+    except FileNotFoundError:  # no /proc: trust the caller
+        return 0
+    if target.replace("_", "-") != f"anon-inode:bpf-{kind}":
+        raise HandleError(name or f"file descriptor {fd}", f"opening as a BPF {kind}", EINVAL,
+                          f"{name or f'file descriptor {fd}'} is not a BPF {kind} but {target}")
+    return 0
 
 
 cdef class Handle:

@@ -15,13 +15,13 @@ returns twice is removed here. An entry that is added or deleted during the call
 
 from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
-from libc.errno cimport E2BIG, EINVAL, ENOENT, ENOSPC
+from libc.errno cimport E2BIG, ENOENT, ENOSPC
 from libc.stdint cimport uint32_t, uint64_t
 from libc.stdlib cimport free
 from libc.string cimport memset
 
 cimport cloudfabric._fastpath.libbpf as libbpf
-from cloudfabric._fastpath.handles cimport Handle, open_pin, own_copy
+from cloudfabric._fastpath.handles cimport Handle, check_kind, open_pin, own_copy
 
 import os
 from enum import IntEnum, IntFlag
@@ -112,12 +112,11 @@ cdef Map adopt(int fd, str name):
     cdef Map self = Map.__new__(Map)
     self._fd = fd  # from here on the destructor closes it
     self.name = name
+    check_kind(fd, name, "map")
     memset(&info, 0, sizeof(info))
     error = libbpf.bpf_obj_get_info_by_fd(fd, &info, &size)
     if error:
         raise MapError(name, "reading the map's shape", -error)
-    if info.key_size == 0 and info.type == 0:
-        raise MapError(name, "reading the map's shape", EINVAL)
     self.id = info.id
     self.flags = info.map_flags
     self.type = MapType(info.type)

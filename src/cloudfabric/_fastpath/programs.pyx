@@ -20,7 +20,7 @@ from libc.stdint cimport int32_t, uint32_t, uint64_t
 from libc.string cimport memset
 
 cimport cloudfabric._fastpath.libbpf as libbpf
-from cloudfabric._fastpath.handles cimport Handle, open_pin, own_copy
+from cloudfabric._fastpath.handles cimport Handle, check_kind, open_pin, own_copy
 
 import os
 
@@ -71,6 +71,7 @@ cdef Program adopt_program(int fd, str name):
     cdef Program self = Program.__new__(Program)
     self._fd = fd  # from here on the destructor closes it
     self.name = name
+    check_kind(fd, name, "prog")
     info = self.info()
     self.id = info.id
     self.type = info.type
@@ -123,8 +124,8 @@ cdef class Program(Handle):
                 error = libbpf.bpf_obj_get_info_by_fd(self._fd, &info, &size)
         finally:
             self._leave()
-        if error or info.id == 0:
-            raise ProgramError(self.name, "reading program info", -error or EINVAL)
+        if error:
+            raise ProgramError(self.name, "reading program info", -error)
         known = info.type in (ProgramType.SCHED_CLS, ProgramType.XDP)
         return ProgramInfo(
             id=info.id, name=info.name.decode("ascii", "replace"),
@@ -344,7 +345,8 @@ cdef Link adopt_link(int fd, str name):
     cdef Link self = Link.__new__(Link)
     self._fd = fd  # from here on the destructor closes it
     self.name = name
-    link_info(self)
+    check_kind(fd, name, "link")
+    link_info(self)  # refuses kinds of link that this module does not know
     return self
 
 
