@@ -82,11 +82,14 @@ def sent_to(host: int, *, stage: int = 0, source: str = LOCAL, ttl: int = 64) ->
     def check(frame: Ether, tables: Tables) -> None:
         outer, geneve = frame[IP], frame[GENEVE]
         assert (outer.src, outer.dst) == (HOSTS[1], HOSTS[host])
-        assert outer.flags == "DF" and outer.ttl == 64
+        assert outer.flags == "DF"
+        assert outer.ttl == 64
         assert _checksum_ok(bytes(outer)[:20])
         assert outer.len == len(frame) - 14 == frame[UDP].len + 20
-        assert frame[UDP].dport == 6081 and frame[UDP].sport >= 0xC000
-        assert geneve.vni == VNI and geneve.proto == 0x6558
+        assert frame[UDP].dport == 6081
+        assert frame[UDP].sport >= 0xC000
+        assert geneve.vni == VNI
+        assert geneve.proto == 0x6558
         assert geneve.optionlen == (3 if stage else 0)
         if stage:
             assert geneve.options[0].data[4] == stage
@@ -142,7 +145,8 @@ def _forgets(tables: Tables) -> None:
 
 def _returned(frame: Ether, tables: Tables) -> None:
     assert (frame[IP].src, frame[IP].dst) == (HOSTS[1], HOSTS[2])
-    assert frame[GENEVE].oam == 1 and frame[GENEVE].payload[IP].dst == SAME_SUBNET
+    assert frame[GENEVE].oam == 1
+    assert frame[GENEVE].payload[IP].dst == SAME_SUBNET
     assert _checksum_ok(bytes(frame[IP])[:20])
 
 
