@@ -38,10 +38,10 @@ test: build $(STAMPS)/tox ## Set up, build, and run every gate and every test th
 .PHONY: bench
 bench: build $(STAMPS)/bench ## Measure beside the peers; table here, JSON in benchmarks/results/latest.json
 	@echo "bench: every suite runs its peer too; this takes some minutes"
-	@mkdir -p benchmarks/results
-	@$(PYTHON) -m pytest benchmarks -c pyproject.toml --benchmark-only --benchmark-disable-gc --benchmark-columns=min,median,rounds \
-		--benchmark-json=benchmarks/results/latest.json $(BENCH_ARGS)
-	@$(PYTHON) scripts/benchmark_table.py benchmarks/results/latest.json
+	@mkdir -p benchmarks/results && rm -f benchmarks/results/latest.json
+	@$(PYTHON) -m pytest benchmarks --benchmark-only --benchmark-disable-gc --benchmark-quiet \
+		--benchmark-json=benchmarks/results/latest.json $(BENCH_ARGS); status=$$?; \
+		$(PYTHON) scripts/benchmark_table.py benchmarks/results/latest.json; exit $$status
 
 .PHONY: lint
 lint: $(STAMPS)/tox ## Run the linters and the type checker only

@@ -15,7 +15,7 @@ def figure(value: float, unit: str) -> str:
     return f"{text} {unit}"
 
 
-def rows(benchmarks: list[dict[str, object]]) -> list[tuple[str, str, str, str, str]]:
+def rows(benchmarks: list[dict]) -> list[tuple[str, str, str, str, str]]:
     """Return one row per benchmark: name, figure, peer, peer's figure, ratio (figure / peer's figure)."""
     found = []
     for entry in benchmarks:
@@ -34,7 +34,9 @@ def rows(benchmarks: list[dict[str, object]]) -> list[tuple[str, str, str, str, 
 
 
 def main(path: Path) -> None:
-    """Print the table of the results in `path`."""
+    """Print the table of the results in `path`; exit with a message when the run left none."""
+    if not path.exists() or path.stat().st_size == 0:
+        sys.exit(f"{path} was not written: no benchmark came to an end")
     results = json.loads(path.read_text(encoding="utf-8"))
     machine = results["machine_info"]
     table = Table(title=f"{machine['system']} {machine['release']}, {machine['cpu'].get('count', '?')} CPUs")
