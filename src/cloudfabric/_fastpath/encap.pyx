@@ -117,7 +117,8 @@ cdef int write_packet(const cf_config *config, uint32_t destination, uint32_t vn
         return CF_DROP_TRUNCATED
     flow.hash = 0
     if frame[12] == 8 and frame[13] == 0:  # a frame that is not IPv4 has no flow, and no hash
-        verdict = cf_parse_ipv4(<void *>(frame + sizeof(cf_eth)), <void *>(frame + length), length - sizeof(cf_eth), &flow)
+        verdict = cf_parse_ipv4(<void *>(frame + sizeof(cf_eth)), <void *>(frame + length), length - sizeof(cf_eth),
+                                &flow)
         if verdict != CF_PASS:
             return verdict
     memset(packet, 0, sizeof(cf_eth))
@@ -142,8 +143,8 @@ cdef check_encapsulation(int64_vni, int stage, int ttl):
 def encapsulate(frame, *, vni, source, destination, sender=None, stage=Stage.NONE, ttl=64):
     """Wrap an Ethernet frame into a Geneve packet over IPv4 and return it, Ethernet header (MACs zero) first.
 
-    `source` and `destination` are the hosts' addresses. With a `stage` the packet carries the bounce option, which names
-    `sender` (default: `source`). Raises ValueError for a number out of range or a packet over 65,535 bytes, and
+    `source` and `destination` are the hosts' addresses. With a `stage` the packet carries the bounce option, which
+    names `sender` (default: `source`). Raises ValueError for a number out of range or a packet over 65,535 bytes, and
     MalformedPacket for a frame without a complete Ethernet header or with a broken IPv4 one.
     """
     return encapsulate_batch(
@@ -222,8 +223,8 @@ def decapsulate(packet):
 def decapsulate_batch(packets, const uint32_t[::1] lengths):
     """Take the outer headers off many packets, laid out as for `encapsulate_batch`.
 
-    Returns `(frames, lengths, vnis)`, the latter two as memoryviews of format "I". Raises ValueError when the lengths do
-    not add up and MalformedPacket, with the packet's `index`, when one cannot be parsed.
+    Returns `(frames, lengths, vnis)`, the latter two as memoryviews of format "I". Raises ValueError when the lengths
+    do not add up and MalformedPacket, with the packet's `index`, when one cannot be parsed.
     """
     cdef const unsigned char[::1] view = packets
     cdef Py_ssize_t count = lengths.shape[0], index = 0, offset = 0, written = 0

@@ -2,8 +2,8 @@
 """The data plane in user space: the headers of bpf/include compiled for Python.
 
 `Host` is one host's data plane: the same maps as in the kernel, and `process`, which takes a frame through one of the
-programs and tells what became of it. It needs no privilege, so it runs the fabric where BPF is not allowed, simulates many
-hosts in one process, explains a packet's way, and is what the kernel's programs are compared with.
+programs and tells what became of it. It needs no privilege, so it runs the fabric where BPF is not allowed, simulates
+many hosts in one process, explains a packet's way, and is what the kernel's programs are compared with.
 
 Frames begin with an Ethernet header and have no check sequence at the end; hosts' addresses are integers in host order.
 """
@@ -161,7 +161,8 @@ cdef class UserMap:
         cdef int error
         if count is not None:
             if not 0 <= count <= min(total, given):
-                raise ValueError(f"map {self.name}: count {count}, but the buffers hold {total} keys and {given} values")
+                raise ValueError(f"map {self.name}: count {count}, but the buffers hold {total} keys and {given} "
+                                 "values")
             total = given = count
         if total != given or not (batch or total == 1):
             raise ValueError(f"map {self.name}: {total} keys, but {given} values")
