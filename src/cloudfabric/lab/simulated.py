@@ -29,7 +29,7 @@ class SimulatedSubstrate:
     def __init__(self) -> None:
         self._hosts: dict[str, UserSpaceDataplane] = {}
         self._by_address: dict[int, UserSpaceDataplane] = {}
-        self._stacks: dict[Workload, tuple[WorkloadStack, int]] = {}
+        self._stacks: dict[str, tuple[WorkloadStack, int]] = {}  # by identity
         self._behind: dict[tuple[int, int], WorkloadStack] = {}  # by the host's address and the interface's index
         self._queue: deque[Callable[[], None]] = deque()
 
@@ -47,19 +47,19 @@ class SimulatedSubstrate:
         """Make a workload and its interface."""
         host = self._hosts[workload.host]
         stack, index = WorkloadStack(workload), host.add_interface(workload.interface)
-        self._stacks[workload] = stack, index
+        self._stacks[workload.identity] = stack, index
         self._behind[int(host.facts.address), index] = stack
 
     async def remove_workload(self, workload: Workload) -> None:
         """Remove a workload and its interface."""
         host = self._hosts[workload.host]
-        _, index = self._stacks.pop(workload)
+        _, index = self._stacks.pop(workload.identity)
         del self._behind[int(host.facts.address), index]
         host.remove_interface(workload.interface)
 
     async def ping(self, source: Workload, address: IPv4Address, wait: float) -> float | None:
         """Send one ICMP echo request from a workload; see `Substrate`."""
-        stack, index = self._stacks[source]
+        stack, index = self._stacks[source.identity]
         begun = time.perf_counter()
         number, frames = stack.ping(int(address))
         self._carry(self._hosts[source.host], index, frames)
@@ -67,7 +67,7 @@ class SimulatedSubstrate:
 
     async def identify(self, source: Workload, address: IPv4Address, wait: float) -> str | None:
         """Ask over TCP who has an address; see `Substrate`."""
-        stack, index = self._stacks[source]
+        stack, index = self._stacks[source.identity]
         number, frames = stack.connect(int(address))
         self._carry(self._hosts[source.host], index, frames)
         return stack.answer(number)

@@ -29,6 +29,7 @@ class Workload:
         tenant: that it belongs to.
         namespace: of its Endpoint object.
         name: of its Endpoint object.
+        vni: of its VPC.
         host: name of the droplet it runs on.
         interface: name of its interface's other end, on the host.
         address: with the prefix length of its subnet.
@@ -40,6 +41,7 @@ class Workload:
     tenant: str
     namespace: str
     name: str
+    vni: int
     host: str
     interface: str
     address: IPv4Interface

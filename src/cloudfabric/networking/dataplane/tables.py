@@ -128,16 +128,21 @@ class HostTables:
                 continue
 
     def apply(self, upserts: Sequence[Entry], deletes: Sequence[Key]) -> tuple[Failure, ...]:
-        """Write entries, then remove keys; return what could not be written."""
+        """Write entries, then remove keys; return what could not be written.
+
+        Local endpoints are removed first: an endpoint whose address changed comes as a new entry with the interface of
+        the old one, and must not lose its wiring to the old one's removal.
+        """
         failures: list[Failure] = []
+        for key in deletes:
+            if key[0] == "endpoint":
+                self._forget(key)
         for table, rows in _by_table(upserts).items():
             failures += self._write(table, rows)
         failures += self._want([entry for entry in upserts if isinstance(entry, LocalEndpoint)])
         stale: dict[str, list[bytes]] = {}
         for key in deletes:
-            if key[0] == "endpoint":
-                self._forget(key)
-            else:
+            if key[0] != "endpoint":
                 table, row = records.place(key)
                 stale.setdefault(table, []).append(row)
         for table, keys in stale.items():
