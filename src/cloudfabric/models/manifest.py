@@ -60,8 +60,9 @@ def load_manifest(text: str, source: str = "manifest") -> list[Object]:
     objects: list[Object] = []
     first_seen: dict[tuple[str, str, str, str], int] = {}
     number = 1
-    loader = _Loader(text)
+    loader: _Loader | None = None
     try:
+        loader = _Loader(text)
         while loader.check_data():  # type: ignore[no-untyped-call]  # the stubs leave it untyped
             data = loader.get_data()
             if data is not None:
@@ -72,7 +73,8 @@ def load_manifest(text: str, source: str = "manifest") -> list[Object]:
     except yaml.YAMLError as error:
         raise InvalidObject("", "", "", "", "", "", _yaml_fault(error), source=f"{source}#{number}") from None
     finally:
-        loader.dispose()
+        if loader is not None:
+            loader.dispose()
     return objects
 
 
@@ -97,6 +99,6 @@ def _check_unique(obj: Object, number: int, source: str, seen: dict[tuple[str, s
 
 def _yaml_fault(error: yaml.YAMLError) -> str:
     mark = getattr(error, "problem_mark", None)
-    problem = getattr(error, "problem", None) or str(error)
+    problem = getattr(error, "problem", None) or str(error).splitlines()[0]
     where = f" at line {mark.line + 1}, column {mark.column + 1}" if mark is not None else ""
     return f"is not valid YAML{where}: {problem}"

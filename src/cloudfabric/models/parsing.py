@@ -7,6 +7,7 @@ pydantic finds the faults; here its report becomes one `InvalidObject` that list
 
 from __future__ import annotations
 
+import reprlib
 from collections.abc import Mapping
 from typing import TypeVar
 
@@ -57,8 +58,9 @@ def parse(data: Mapping[str, object], source: str = "") -> Object:
     kind_name, tenant, namespace, name = _identity(data)
     for field, value in (("apiVersion", api_version), ("kind", kind)):
         if not isinstance(value, str) or not value:
+            shown = "" if value is None else _shown(value)
             raise InvalidObject(
-                kind_name, tenant, namespace, name, field, value, "is required and must be text", source=source
+                kind_name, tenant, namespace, name, field, shown, "is required and must be text", source=source
             )
     cls = class_of(str(api_version), str(kind))
     if cls is None:
@@ -132,6 +134,11 @@ def _text(value: object) -> str:
     return value if isinstance(value, str) else ""
 
 
+def _shown(value: object) -> str:
+    # Not str() for containers: with YAML's aliases a short text can describe one with 10^9 items.
+    return str(value) if isinstance(value, str | int | float | bool) else reprlib.repr(value)
+
+
 def _violation(details: ErrorDetails) -> Violation:
     field = ""
     for part in details["loc"]:
@@ -140,5 +147,5 @@ def _violation(details: ErrorDetails) -> Violation:
     rule = template.format_map(details.get("ctx", {})) if template is not None else details["msg"]
     given = details["input"]
     # A whole mapping says nothing in one line, and a missing field has no value.
-    shown = "" if details["type"] == "missing" or isinstance(given, Mapping | Object) else str(given)
+    shown = "" if details["type"] == "missing" or isinstance(given, Mapping | Object) else _shown(given)
     return Violation(field, "" if details["type"] == "extra_forbidden" else shown, rule)

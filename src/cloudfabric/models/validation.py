@@ -60,7 +60,7 @@ def validate_vpc(vpc: VPC, subnets: Iterable[Subnet] = ()) -> None:
                 vpc,
                 "spec.cidrs",
                 _join(vpc.spec.cidrs),
-                f"leaves out subnet {subnet.metadata.name} ({subnet.spec.cidr}); delete that first, or keep its network",
+                f"leaves out subnet {subnet.metadata.name} ({subnet.spec.cidr}); delete it first or keep its network",
             )
 
 
