@@ -204,7 +204,7 @@ class Contributions(Generic[OwnerT]):
         self._release(address, tuple(ledger.waiting))
 
     def take(self, address: int) -> Delta | None:
-        """The delta that a host needs next, to be followed by `acknowledge` or `undelivered`; None if it has it all."""
+        """The delta that a host needs next, to be followed by `acknowledge` if it answers; None if it has it all."""
         return self._ledger(address).take()
 
     def acknowledge(self, address: int, delta: Delta, answer: Acknowledgement) -> bool:
@@ -224,16 +224,15 @@ class Contributions(Generic[OwnerT]):
             self.on_change(owner)
         return accepted
 
-    def undelivered(self, address: int, delta: Delta | None, reason: str) -> None:
-        """A delta got no answer, or there was no way to send one; the owners that wait for the host are told once.
+    def undelivered(self, address: int, reason: str) -> None:
+        """A host did not answer, or there was no way to ask it; the owners that wait for it are told once.
 
         Args:
             address: The host's underlay address.
-            delta: What was sent, if anything.
             reason: For people.
         """
         ledger = self._ledger(address)
-        if ledger.undelivered(delta, reason):
+        if ledger.undelivered(reason):
             for owner in ledger.waiting:
                 self.on_change(owner)
 

@@ -2,9 +2,9 @@
 """The control side's record of one host: what it must hold, what it was told, who waits for its answer.
 
 Pure state. `hold` and `drop` change what the host must hold; every change raises the version and marks its key. `take`
-gives the delta since the last acknowledged version, however many changes that sums up; `acknowledge` or `undelivered`
-says what became of it. A host that was never heard of in this process's life, or that answered with another version, is
-out of sync: its next delta is complete.
+gives the delta since the last acknowledged version, however many changes that sums up; `acknowledge` says that it was
+answered; what was not is part of the next one. A host that was never heard of in this process's life, or that answered
+with another version, is out of sync: its next delta is complete.
 """
 
 from __future__ import annotations
@@ -48,6 +48,7 @@ class HostLedger(Generic[OwnerT]):
     waiting: dict[OwnerT, int] = field(default_factory=dict)
     _holders: Counter[Key] = field(default_factory=Counter)
     _dirty: dict[Key, None] = field(default_factory=dict)
+    _sent: Delta | None = None
 
     @property
     def behind(self) -> bool:
@@ -86,22 +87,29 @@ class HostLedger(Generic[OwnerT]):
             self._mark(key)
 
     def connected(self, held: int) -> None:
-        """The host's agent was found, holding some version: tell it everything under a later one."""
-        self.synchronised = False
-        self.version = max(self.version, held) + 1
+        """The host's agent was found, holding some version: unless it is the one acknowledged, tell it everything."""
+        if self.synchronised and held == self.acknowledged:
+            self._put_back()
+            if not self.behind:
+                self.unreachable = ""
+        else:
+            self._fall_out(held)
 
     def take(self) -> Delta | None:
         """The delta that the host needs next; None when it has everything."""
         if not self.behind:
             return None
+        self._put_back()
         if not self.synchronised:
             self._dirty.clear()
             self.version = max(self.version, 1)
-            return Delta(0, self.version, tuple(self.entries.values()))
-        marked, self._dirty = self._dirty, {}
-        upserts = tuple(self.entries[key] for key in marked if key in self.entries)
-        deletes = tuple(key for key in marked if key not in self.entries)
-        return Delta(self.acknowledged, self.version, upserts, deletes)
+            self._sent = Delta(0, self.version, tuple(self.entries.values()))
+        else:
+            marked, self._dirty = self._dirty, {}
+            upserts = tuple(self.entries[key] for key in marked if key in self.entries)
+            deletes = tuple(key for key in marked if key not in self.entries)
+            self._sent = Delta(self.acknowledged, self.version, upserts, deletes)
+        return self._sent
 
     def acknowledge(self, delta: Delta, answer: Acknowledgement) -> tuple[bool, list[OwnerT], set[Key]]:
         """The host has answered.
@@ -112,8 +120,9 @@ class HostLedger(Generic[OwnerT]):
         """
         self.unreachable = ""
         if answer.version != delta.version:
-            self.connected(answer.version)
+            self._fall_out(answer.version)
             return False, [], set()
+        self._sent = None
         self.acknowledged = delta.version
         self.synchronised = True
         before = dict(self.failed)
@@ -126,14 +135,12 @@ class HostLedger(Generic[OwnerT]):
             del self.waiting[owner]
         return True, released, changed
 
-    def undelivered(self, delta: Delta | None, reason: str) -> bool:
-        """The delta got no answer, or none could be sent: what it said must be said again.
+    def undelivered(self, reason: str) -> bool:
+        """The host did not answer.
 
         Returns:
             Whether this is news: the host could be reached before.
         """
-        if delta is not None:
-            self._dirty.update(dict.fromkeys((*(entry.key for entry in delta.upserts), *delta.deletes)))
         news = not self.unreachable
         self.unreachable = reason
         return news
@@ -141,3 +148,15 @@ class HostLedger(Generic[OwnerT]):
     def _mark(self, key: Key) -> None:
         self._dirty[key] = None
         self.version += 1
+
+    def _put_back(self) -> None:
+        """What was sent and not answered is to be sent again, as another version: perhaps it arrived, perhaps not."""
+        if self._sent is not None:
+            self._dirty.update(dict.fromkeys((*(entry.key for entry in self._sent.upserts), *self._sent.deletes)))
+            self._sent = None
+            self.version += 1
+
+    def _fall_out(self, held: int) -> None:
+        self._sent = None
+        self.synchronised = False
+        self.version = max(self.version, held) + 1

@@ -218,15 +218,39 @@ def test_a_change_during_a_delivery_is_not_covered_by_its_answer(fabric: Fabric)
     assert contributions.pending("a") == frozenset()
 
 
-def test_an_answer_that_got_lost_is_given_again(fabric: Fabric) -> None:
+def test_a_delta_that_did_not_arrive_is_sent_again_as_a_difference(fabric: Fabric) -> None:
+    contributions = fabric.contributions
+    contributions.replace("a", Contribution(publish={host_topic(1): (KnownHost(9),)}))
+    assert contributions.take(1) is not None
+    contributions.undelivered(1, "connection lost")
+    fabric.add(1)
+    delta = fabric.deliver(1)
+    assert delta is not None
+    assert not delta.complete
+    assert contributions.pending("a") == frozenset()
+    assert list(fabric.states[1]) == [KnownHost(9)]
+
+
+def test_an_answer_that_got_lost_leads_to_a_complete_delta(fabric: Fabric) -> None:
+    """The answer may have named entries that failed."""
     contributions = fabric.contributions
     contributions.replace("a", Contribution(publish={host_topic(1): (KnownHost(9),)}))
     delta = contributions.take(1)
     assert delta is not None
-    fabric.answer(1, delta)
-    contributions.undelivered(1, delta, "connection lost")
-    assert fabric.deliver(1) == delta
-    assert contributions.pending("a") == frozenset()
+    fabric.answer(1, delta, (Failure(("host", 9), "full"),))
+    contributions.undelivered(1, "connection lost")
+    fabric.add(1)
+    complete = fabric.deliver(1)
+    assert complete is not None
+    assert complete.complete
+    assert list(fabric.states[1]) == [KnownHost(9)]
+
+
+def test_connecting_again_to_a_host_that_has_everything_costs_nothing(fabric: Fabric) -> None:
+    fabric.contributions.undelivered(1, "connection lost")
+    fabric.add(1)
+    assert fabric.contributions.take(1) is None
+    assert fabric.contributions.host(1).unreachable == ""
 
 
 def test_a_host_that_moved_on_without_our_knowing_gets_a_complete_delta(fabric: Fabric) -> None:
@@ -235,7 +259,7 @@ def test_a_host_that_moved_on_without_our_knowing_gets_a_complete_delta(fabric: 
     delta = contributions.take(1)
     assert delta is not None
     fabric.answer(1, delta)
-    contributions.undelivered(1, delta, "connection lost")
+    contributions.undelivered(1, "connection lost")
     contributions.replace("a", Contribution(publish={host_topic(1): (KnownHost(8),)}))
     assert fabric.deliver(1) is not None
     assert contributions.pending("a") == {1}, "the host did not take it"
@@ -271,7 +295,8 @@ def test_owners_are_told_once_that_their_host_cannot_be_reached(fabric: Fabric) 
     contributions = fabric.contributions
     contributions.replace("a", Contribution(publish={host_topic(1): (KnownHost(9),)}))
     for _ in range(3):
-        contributions.undelivered(1, contributions.take(1), "no route to host")
+        assert contributions.take(1) is not None
+        contributions.undelivered(1, "no route to host")
     assert fabric.changes == ["a"]
     assert contributions.host(1).unreachable == "no route to host"
     fabric.deliver(1)
@@ -282,7 +307,7 @@ def test_owners_are_told_once_that_their_host_cannot_be_reached(fabric: Fabric) 
 def test_those_who_still_wait_are_told_that_the_host_is_back(fabric: Fabric) -> None:
     contributions = fabric.contributions
     contributions.replace("a", Contribution(publish={host_topic(1): (KnownHost(9),)}))
-    contributions.undelivered(1, None, "refused")
+    contributions.undelivered(1, "refused")
     delta = contributions.take(1)
     assert delta is not None
     contributions.replace("b", Contribution(publish={host_topic(1): (KnownHost(8),)}))
@@ -344,6 +369,7 @@ def test_a_complete_delta_forgets_old_failures(fabric: Fabric) -> None:
     contributions = fabric.contributions
     contributions.replace("endpoint", Contribution(publish={host_topic(1): (KnownHost(9),)}))
     fabric.deliver(1, Failure(("host", 9), "no"))
+    fabric.states[1] = GoalState()
     fabric.add(1)
     fabric.deliver(1)
     assert contributions.failures("endpoint") == ()
@@ -443,7 +469,7 @@ class AnyHistory(RuleBasedStateMachine):
         delta = self.fabric.contributions.take(host)
         if delta is not None and arrives:
             self.fabric.answer(host, delta)
-        self.fabric.contributions.undelivered(host, delta, "lost")
+        self.fabric.contributions.undelivered(host, "lost")
 
     @rule(host=st.sampled_from(HOSTS))
     def fail_an_entry(self, host: int) -> None:
