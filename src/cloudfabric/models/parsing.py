@@ -21,6 +21,9 @@ __all__ = ["invalid_object", "parse", "parse_as"]
 
 _T = TypeVar("_T", bound=Object)
 
+_SHORT = reprlib.Repr()
+_SHORT.maxlevel = 2
+
 # pydantic's wording speaks of "input" and Python types; these are the same rules in the words of the reader.
 _RULES = {
     "missing": "is required; add it",
@@ -136,7 +139,7 @@ def _text(value: object) -> str:
 
 def _shown(value: object) -> str:
     # Not str() for containers: with YAML's aliases a short text can describe one with 10^9 items.
-    return str(value) if isinstance(value, str | int | float | bool) else reprlib.repr(value)
+    return str(value) if isinstance(value, str | int | float | bool) else _SHORT.repr(value)
 
 
 def _violation(details: ErrorDetails) -> Violation:

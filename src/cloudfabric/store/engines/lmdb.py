@@ -96,11 +96,14 @@ class LmdbEngine:
             environment = lmdb.open(str(path), map_size=map_size, max_dbs=3, mode=0o600)
             engine = cls(path, environment, lock, executor)
             engine._check_format()
+            # LMDB syncs its files, but not that they exist: that is in their directory, and the directory's in its own.
+            _sync_directory(path)
+            _sync_directory(path.parent)
         except BaseException as error:
             if environment is not None:
                 environment.close()
             os.close(lock)
-            if isinstance(error, lmdb.DiskError):
+            if isinstance(error, lmdb.DiskError | OSError):
                 raise EngineFailed("lmdb", f"open {path}", str(error)) from error
             if isinstance(error, lmdb.Error):
                 raise StoreCorrupt(str(path), str(error)) from error
@@ -241,6 +244,14 @@ def _acquire(path: Path) -> int:
         os.close(descriptor)
         raise
     return descriptor
+
+
+def _sync_directory(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _pack(number: int) -> bytes:
