@@ -6,8 +6,10 @@ from typing import Self
 
 from typing_extensions import Buffer
 
+from cloudfabric._fastpath.attachments import attached, tcx_supported
+from cloudfabric._fastpath.clsact import ClsactFilter
 from cloudfabric._fastpath.maps import Map
-from cloudfabric._fastpath.programs import ClsactFilter, Link, Program, attached, tcx_supported
+from cloudfabric._fastpath.programs import Link, Program
 from cloudfabric._fastpath.results import Attachment, Hook, ProgramInfo, ProgramType, TestRun, XdpMode
 
 __all__ = [

@@ -9,7 +9,7 @@ freed; what remains are the handles in `maps` and `programs`, which outlive the 
     with Object("uplink.bpf.o", max_entries={"learnt": 65536}, pin_root="/sys/fs/bpf/host1/maps") as uplink:
         link = uplink.programs["cf_uplink"].attach_tcx(ifindex, pin_path="/sys/fs/bpf/host1/links/uplink")
 
-This module also offers what `programs` has, so that callers need one import.
+This module also offers what `programs`, `attachments` and `clsact` have, so that callers need one import.
 """
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
@@ -26,8 +26,10 @@ from cloudfabric._fastpath.programs cimport Program, adopt_program
 import os
 from types import MappingProxyType
 
+from cloudfabric._fastpath.attachments import attached, tcx_supported
+from cloudfabric._fastpath.clsact import ClsactFilter
 from cloudfabric._fastpath.errors import LoadError, PinMismatch
-from cloudfabric._fastpath.programs import ClsactFilter, Link, attached, tcx_supported
+from cloudfabric._fastpath.programs import Link
 from cloudfabric._fastpath.programs import Program as _Program
 from cloudfabric._fastpath.results import Attachment, Hook, ProgramInfo, ProgramType, TestRun, XdpMode
 

@@ -1,58 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 from collections.abc import Iterator
-from enum import IntEnum, IntFlag
 from os import PathLike
 
 from typing_extensions import Buffer
 
 from cloudfabric._fastpath.handles import Handle
+from cloudfabric._fastpath.map_types import MapFlag, MapType, Update
 
 __all__ = ["Map", "MapFlag", "MapType", "Update"]
-
-class MapType(IntEnum):
-    HASH = 1
-    ARRAY = 2
-    PROG_ARRAY = 3
-    PERF_EVENT_ARRAY = 4
-    PERCPU_HASH = 5
-    PERCPU_ARRAY = 6
-    STACK_TRACE = 7
-    CGROUP_ARRAY = 8
-    LRU_HASH = 9
-    LRU_PERCPU_HASH = 10
-    LPM_TRIE = 11
-    ARRAY_OF_MAPS = 12
-    HASH_OF_MAPS = 13
-    DEVMAP = 14
-    SOCKMAP = 15
-    CPUMAP = 16
-    XSKMAP = 17
-    SOCKHASH = 18
-    CGROUP_STORAGE = 19
-    REUSEPORT_SOCKARRAY = 20
-    PERCPU_CGROUP_STORAGE = 21
-    QUEUE = 22
-    STACK = 23
-    SK_STORAGE = 24
-    DEVMAP_HASH = 25
-    STRUCT_OPS = 26
-    RINGBUF = 27
-    INODE_STORAGE = 28
-    TASK_STORAGE = 29
-    BLOOM_FILTER = 30
-    USER_RINGBUF = 31
-    CGRP_STORAGE = 32
-    ARENA = 33
-
-class MapFlag(IntFlag):
-    NONE = 0
-    NO_PREALLOC = 1
-    NO_COMMON_LRU = 2
-
-class Update(IntEnum):
-    ANY = 0
-    NOEXIST = 1
-    EXIST = 2
 
 class Map(Handle):
     id: int

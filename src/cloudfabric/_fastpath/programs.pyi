@@ -1,15 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-from collections.abc import Iterable
 from os import PathLike
-from types import TracebackType
-from typing import Self
 
 from typing_extensions import Buffer
 
+from cloudfabric._fastpath.clsact import ClsactFilter
 from cloudfabric._fastpath.handles import Handle
-from cloudfabric._fastpath.results import Attachment, Hook, ProgramInfo, ProgramType, TestRun, XdpMode
+from cloudfabric._fastpath.results import Hook, ProgramInfo, ProgramType, TestRun, XdpMode
 
-__all__ = ["ClsactFilter", "Link", "Program", "attached", "tcx_supported"]
+__all__ = ["Link", "Program"]
 
 class Program(Handle):
     id: int
@@ -42,22 +40,6 @@ class Program(Handle):
         self, ifindex: int, *, ingress: bool = True, priority: int = 1, handle: int = 1, replace: bool = False
     ) -> ClsactFilter: ...
 
-class ClsactFilter:
-    ifindex: int
-    ingress: bool
-    priority: int
-    handle: int
-
-    def __init__(self, ifindex: int, *, ingress: bool = True, priority: int = 1, handle: int = 1) -> None: ...
-    def __enter__(self) -> Self: ...
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None: ...
-    @property
-    def hook(self) -> Hook: ...
-    def program_id(self) -> int | None: ...
-    def detach(self) -> bool: ...
-
 class Link(Handle):
     def __init__(self) -> None: ...  # raises TypeError: NoReturn would make the class uncallable for mypy
     @staticmethod
@@ -74,6 +56,3 @@ class Link(Handle):
     def hook(self) -> Hook: ...
     def update_program(self, program: Program, *, old: Program | None = None) -> None: ...
     def detach(self) -> None: ...
-
-def tcx_supported() -> bool: ...
-def attached(ifindex: int, *, clsact_priorities: Iterable[int] = (1,)) -> list[Attachment]: ...

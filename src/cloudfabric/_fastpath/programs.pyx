@@ -7,7 +7,7 @@ goes, the kernel detaches it. So a pinned link survives its process, and a crash
 
 At tcx several programs run in a chain, each handing on to the next with TCX_NEXT; `before=` and `after=` say where in
 it. Kernels before 6.6 have no tcx: there `attach_clsact` adds a filter to the clsact queueing discipline, ordered by
-priority, which stays until it is detached or the interface goes.
+priority, which stays until it is detached or the interface goes (module `clsact`).
 
 Interface indexes always belong to the network namespace of the calling thread.
 """
@@ -15,19 +15,21 @@ Interface indexes always belong to the network namespace of the calling thread.
 from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
 from cpython.exc cimport PyErr_CheckSignals
-from libc.errno cimport EEXIST, EINTR, EINVAL, ENOENT
+from libc.errno cimport EINTR, EINVAL
 from libc.stdint cimport int32_t, uint32_t, uint64_t
 from libc.string cimport memset
 
 cimport cloudfabric._fastpath.libbpf as libbpf
+from cloudfabric._fastpath.clsact cimport attach_filter
 from cloudfabric._fastpath.handles cimport Handle, check_kind, open_pin, own_copy
 
 import os
 
+from cloudfabric._fastpath.attachments import tcx_supported
 from cloudfabric._fastpath.errors import AttachError, ProgramError
-from cloudfabric._fastpath.results import Attachment, Hook, ProgramInfo, ProgramType, TestRun, XdpMode
+from cloudfabric._fastpath.results import Hook, ProgramInfo, ProgramType, TestRun, XdpMode
 
-__all__ = ["ClsactFilter", "Link", "Program", "attached", "tcx_supported"]
+__all__ = ["Link", "Program"]
 
 
 cdef extern from "bpf_link.h" nogil:
@@ -39,7 +41,6 @@ cdef extern from "bpf_link.h" nogil:
         CF_F_BEFORE
         CF_F_AFTER
         CF_F_LINK
-        CF_MAX_ATTACHED
 
     struct cf_link_info:
         uint32_t type
@@ -50,20 +51,11 @@ cdef extern from "bpf_link.h" nogil:
 
     int cf_link_create(int prog_fd, int ifindex, uint32_t attach_type, uint32_t flags, int relative)
     int cf_link_update(int link_fd, int new_prog_fd, int old_prog_fd)
-    int cf_query_tcx(int ifindex, uint32_t attach_type, uint32_t *prog_ids, uint32_t *link_ids)
-
-cdef extern from "libbpf_log.h" nogil:
-    void cf_log_install()
-    void cf_log_quiet()
-    void cf_log_restore()
 
 cdef enum:
-    BPF_TC_F_REPLACE = 1
     MAX_MAP_IDS = 64
     # How much longer than its input a packet may be after a test run: several layers of encapsulation.
     TEST_RUN_GROWTH = 1024
-
-cf_log_install()
 
 
 cdef Program adopt_program(int fd, str name):
@@ -247,98 +239,11 @@ cdef class Program(Handle):
         the program in the place of the one with this priority and handle, at once for all packets. Raises AttachError:
         EEXIST when one is there and `replace` is not set.
         """
-        cdef libbpf.bpf_tc_hook hook
-        cdef libbpf.bpf_tc_opts options
-        cdef int error
-        fill_hook(&hook, ifindex, ingress)
-        memset(&options, 0, sizeof(options))
-        options.sz = sizeof(options)
-        options.handle = handle
-        options.priority = priority
-        options.flags = BPF_TC_F_REPLACE if replace else 0
         self._enter("attach")
         try:
-            options.prog_fd = self._fd
-            with nogil:
-                cf_log_quiet()
-                error = libbpf.bpf_tc_hook_create(&hook)
-                if error == 0 or error == -EEXIST:
-                    error = libbpf.bpf_tc_attach(&hook, &options)
-                cf_log_restore()
+            return attach_filter(self._fd, self.name, ifindex, ingress, priority, handle, replace)
         finally:
             self._leave()
-        if error:
-            raise AttachError(self.name, str(Hook.CLSACT_INGRESS if ingress else Hook.CLSACT_EGRESS), ifindex, -error)
-        return ClsactFilter(ifindex, ingress=ingress, priority=priority, handle=handle)
-
-
-cdef void fill_hook(libbpf.bpf_tc_hook *hook, int ifindex, bint ingress) noexcept:
-    memset(hook, 0, sizeof(hook[0]))
-    hook.sz = sizeof(hook[0])
-    hook.ifindex = ifindex
-    hook.attach_point = libbpf.BPF_TC_INGRESS if ingress else libbpf.BPF_TC_EGRESS
-
-
-class ClsactFilter:
-    """A program's place at clsact: who holds this holds no descriptor, the kernel keeps the filter.
-
-    As a context manager it detaches. Another process can make one from the same numbers to detach.
-    """
-
-    __slots__ = ("handle", "ifindex", "ingress", "priority")
-
-    def __init__(self, ifindex, *, ingress=True, priority=1, handle=1):
-        self.ifindex = ifindex
-        self.ingress = ingress
-        self.priority = priority
-        self.handle = handle
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *exc_info):
-        self.detach()
-
-    @property
-    def hook(self):
-        """Direction of the packets it sees."""
-        return Hook.CLSACT_INGRESS if self.ingress else Hook.CLSACT_EGRESS
-
-    def program_id(self):
-        """Number of the program that is attached here now, or None."""
-        cdef libbpf.bpf_tc_hook hook
-        cdef libbpf.bpf_tc_opts options
-        cdef int error
-        fill_hook(&hook, self.ifindex, self.ingress)
-        memset(&options, 0, sizeof(options))
-        options.sz = sizeof(options)
-        options.handle = self.handle
-        options.priority = self.priority
-        with nogil:
-            cf_log_quiet()
-            error = libbpf.bpf_tc_query(&hook, &options)
-            cf_log_restore()
-        return None if error else options.prog_id
-
-    def detach(self):
-        """Remove the filter and return whether it was there; the queueing discipline stays, others may use it."""
-        cdef libbpf.bpf_tc_hook hook
-        cdef libbpf.bpf_tc_opts options
-        cdef int error
-        if self.program_id() is None:
-            return False
-        fill_hook(&hook, self.ifindex, self.ingress)
-        memset(&options, 0, sizeof(options))
-        options.sz = sizeof(options)
-        options.handle = self.handle
-        options.priority = self.priority
-        with nogil:
-            cf_log_quiet()
-            error = libbpf.bpf_tc_detach(&hook, &options)
-            cf_log_restore()
-        if error and error != -ENOENT:
-            raise AttachError("filter", f"{self.hook} (detaching)", self.ifindex, -error)
-        return error == 0
 
 
 cdef Link adopt_link(int fd, str name):
@@ -451,72 +356,3 @@ cdef class Link(Handle):
             self._leave()
         if error:
             raise ProgramError(self.name, "detach", -error)
-
-
-def tcx_supported():
-    """Whether the kernel has tcx (6.6 and later)."""
-    cdef uint32_t programs[CF_MAX_ATTACHED]
-    cdef uint32_t links[CF_MAX_ATTACHED]
-    cdef int count
-    with nogil:
-        count = cf_query_tcx(1, CF_TCX_INGRESS, programs, links)  # interface 1 is every namespace's loopback
-    return count != -EINVAL
-
-
-def attached(int ifindex, *, clsact_priorities=(1,)):
-    """What is attached to an interface, in the order in which it runs at each hook.
-
-    Filters at clsact are found by priority (with handle 1): the kernel's interface cannot list them all cheaply.
-    Raises AttachError(ENODEV) for an unknown interface.
-    """
-    found = []
-    for hook, attach_type in ((Hook.TCX_INGRESS, CF_TCX_INGRESS), (Hook.TCX_EGRESS, CF_TCX_EGRESS)):
-        found += attached_tcx(ifindex, hook, attach_type)
-    program = attached_xdp(ifindex)
-    if program:
-        found.append(Attachment(Hook.XDP, program, program_name(program), None))
-    for ingress in (True, False):
-        for priority in clsact_priorities:
-            filter = ClsactFilter(ifindex, ingress=ingress, priority=priority)
-            program = filter.program_id()
-            if program:
-                found.append(Attachment(filter.hook, program, program_name(program), None))
-    return found
-
-
-cdef list attached_tcx(int ifindex, hook, uint32_t attach_type):
-    cdef uint32_t programs[CF_MAX_ATTACHED]
-    cdef uint32_t links[CF_MAX_ATTACHED]
-    cdef int count, index
-    with nogil:
-        count = cf_query_tcx(ifindex, attach_type, programs, links)
-    if count == -EINVAL:  # no tcx in this kernel
-        return []
-    if count < 0:
-        raise AttachError("query", str(hook), ifindex, -count)
-    return [Attachment(hook, programs[index], program_name(programs[index]), links[index] or None)
-            for index in range(count)]
-
-
-cdef uint32_t attached_xdp(int ifindex) except? 0xffffffff:
-    """Number of the interface's XDP program, 0 without one."""
-    cdef libbpf.bpf_xdp_query_opts options
-    cdef int error
-    memset(&options, 0, sizeof(options))
-    options.sz = sizeof(options)
-    with nogil:
-        cf_log_quiet()
-        error = libbpf.bpf_xdp_query(ifindex, 0, &options)
-        cf_log_restore()
-    if error:
-        raise AttachError("query", str(Hook.XDP), ifindex, -error)
-    return options.prog_id or options.drv_prog_id or options.skb_prog_id or options.hw_prog_id
-
-
-cdef str program_name(uint32_t id):
-    """The kernel's name of a program, empty if it is gone meanwhile."""
-    try:
-        with Program.from_id(id) as program:
-            return program.name
-    except ProgramError:
-        return ""
