@@ -1,12 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A small simulated fabric: two tenants with equal addresses, wired by hand as the control side would wire them."""
+"""A small fabric on either substrate: two tenants with equal addresses, wired by hand as the control side would wire them."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Interface
 
-from cloudfabric.lab.simulated import SimulatedSubstrate
-from cloudfabric.lab.substrate import Workload
+from cloudfabric.lab.substrate import Substrate, Workload
 from cloudfabric.networking.dataplane.protocol import Dataplane, HostFacts
 from cloudfabric.networking.goalstate import DIVIDERS, Entry, Group, KnownHost, LocalEndpoint, Member, Route
 
@@ -59,7 +58,7 @@ def goal_states(workloads: tuple[Workload, ...]) -> dict[str, list[Entry]]:
 class SmallFabric:
     """Three hosts, two tenants, five workloads."""
 
-    substrate: SimulatedSubstrate
+    substrate: Substrate
     workloads: tuple[Workload, ...]
 
     @property
@@ -71,13 +70,14 @@ class SmallFabric:
         return found
 
 
-async def small_fabric() -> SmallFabric:
-    """Build it."""
-    substrate = SimulatedSubstrate()
+async def small_fabric(substrate: Substrate) -> SmallFabric:
+    """Build it, and return when every workload is wired."""
     await substrate.add_hosts([HostFacts(name, address) for name, address in HOSTS.items()])
     for name, entries in goal_states(WORKLOADS).items():
         await substrate.dataplane(name).open()
         assert await substrate.dataplane(name).replace(entries) == ()
     for member in WORKLOADS:
         await substrate.add_workload(member)
+    for name in HOSTS:
+        await substrate.dataplane(name).settled()
     return SmallFabric(substrate, WORKLOADS)

@@ -3,9 +3,11 @@
 
 import pytest
 
+from cloudfabric.lab.simulated import SimulatedSubstrate
+
 from tests.support.small_fabric import SmallFabric, small_fabric
 
 
 @pytest.fixture
 async def fabric() -> SmallFabric:
-    return await small_fabric()
+    return await small_fabric(SimulatedSubstrate())

@@ -8,6 +8,7 @@ import pytest
 from cloudfabric._fastpath.verdicts import Verdict
 from cloudfabric.lab.simulated import SimulatedSubstrate
 from cloudfabric.networking.dataplane.protocol import HostFacts
+from cloudfabric.networking.dataplane.userspace import UserSpaceDataplane
 from cloudfabric.networking.goalstate import KnownHost
 from tests.support.small_fabric import SmallFabric
 
@@ -79,7 +80,9 @@ async def test_a_removed_workload_does_not_answer(fabric: SmallFabric) -> None:
     await fabric.substrate.remove_workload(target)
 
     assert await fabric.substrate.ping(source, target.address.ip, WAIT) is None
-    assert fabric.substrate.dataplane("host-3").pending == (("endpoint", 5, int(target.address.ip)),)
+    dataplane = fabric.substrate.dataplane("host-3")
+    assert isinstance(dataplane, UserSpaceDataplane)
+    assert dataplane.pending == (("endpoint", 5, int(target.address.ip)),)
 
 
 async def test_a_packet_for_a_host_that_is_not_there_is_lost() -> None:

@@ -15,7 +15,7 @@ from cloudfabric.networking.dataplane.links import index_of, require_index
 from cloudfabric.networking.dataplane.linkwatch import LinkEvent, LinkWatch
 from cloudfabric.networking.dataplane.namespaces import NamespaceExecutor
 from cloudfabric.networking.dataplane.programs import HostPrograms
-from cloudfabric.networking.dataplane.protocol import EndpointCounters, HostFacts
+from cloudfabric.networking.dataplane.protocol import EndpointCounters, HostFacts, NotWired
 from cloudfabric.networking.dataplane.tables import HostTables
 from cloudfabric.networking.goalstate import Entry, Failure, Key
 
@@ -51,17 +51,12 @@ class KernelDataplane:
         self._tables: HostTables | None = None
         self._watch: LinkWatch | None = None
         self._settled = asyncio.Event()
-        self._failures: dict[Key, str] = {}
+        self._failures: dict[Key, Failure] = {}
 
     @property
     def facts(self) -> HostFacts:
         """The host that it works for."""
         return self._facts
-
-    @property
-    def wiring_failures(self) -> Mapping[Key, str]:
-        """Endpoints that could not be wired when their interface appeared, and why."""
-        return dict(self._failures)
 
     async def open(self) -> None:
         """Load and attach the programs, over the maps of an earlier process if there are any.
@@ -93,9 +88,12 @@ class KernelDataplane:
         return failures
 
     async def settled(self) -> None:
-        """Wait until no endpoint is pending."""
+        """Wait until every local endpoint is wired; see `protocol.Dataplane`. It looks itself, ahead of link events."""
+        await self._executor.run(self._follow_link, None)
         self._note_pending()
         await self._settled.wait()
+        if self._failures:
+            raise NotWired(self._facts.name, tuple(self._failures.values()))
 
     async def verdicts(self) -> Mapping[Verdict, int]:
         """Return how many packets met each verdict so far."""
@@ -155,10 +153,12 @@ class KernelDataplane:
             self._tables.link_vanished(event.name, event.index)
             failures = ()
         for failure in failures:
-            self._failures[failure.key] = failure.reason
+            self._failures[failure.key] = failure
 
     def _note_pending(self) -> None:
-        if self._tables is not None and self._tables.pending:
+        pending = self._tables.pending if self._tables is not None else ()
+        self._failures = {key: failure for key, failure in self._failures.items() if key in pending}
+        if pending and not self._failures:
             self._settled.clear()
         else:
             self._settled.set()

@@ -13,7 +13,7 @@ from typing import Protocol
 from cloudfabric._fastpath.verdicts import Verdict
 from cloudfabric.networking.goalstate import Entry, Failure, Key
 
-__all__ = ["GATEWAY_MAC", "Dataplane", "EndpointCounters", "HostFacts"]
+__all__ = ["GATEWAY_MAC", "Dataplane", "EndpointCounters", "HostFacts", "NotWired"]
 
 GATEWAY_MAC = bytes.fromhex("02cf00000001")
 """What every workload sees as the owner of every other address; the same everywhere, so migration changes nothing."""
@@ -57,6 +57,20 @@ class EndpointCounters:
     dropped: int = 0
 
 
+class NotWired(Exception):
+    """Local endpoints whose interface exists could not be wired.
+
+    Args:
+        host: name of their host.
+        failures: which, and why.
+    """
+
+    def __init__(self, host: str, failures: tuple[Failure, ...]) -> None:
+        super().__init__(f"host {host}: " + "; ".join(f"{failure.key}: {failure.reason}" for failure in failures))
+        self.host = host
+        self.failures = failures
+
+
 class Dataplane(Protocol):
     """One host's data plane. Calls for one host do not overlap."""
 
@@ -82,7 +96,7 @@ class Dataplane(Protocol):
         ...
 
     async def settled(self) -> None:
-        """Wait until the interface of every local endpoint exists and is wired."""
+        """Wait until the interface of every local endpoint exists and is wired; raises NotWired if one cannot be."""
         ...
 
     async def verdicts(self) -> Mapping[Verdict, int]:
