@@ -197,10 +197,18 @@ out:
 	return error;
 }
 
+/* Keeps a walk that starts again and again bounded in memory and in time: gives up after 64 times four maps' worth. */
+static int cf_bound(const struct cf_map_shape *map, struct cf_map_contents *out, unsigned int *compactions)
+{
+	if (out->count <= 4 * (size_t)map->max_entries + 1024)
+		return 0;
+	return ++*compactions > 64 ? -EAGAIN : cf_drop_repeated(map, out);
+}
+
 static int cf_collect_one_by_one(const struct cf_map_shape *map, bool sum, struct cf_map_contents *out)
 {
-	size_t limit = 4 * (size_t)map->max_entries + 1024; /* a walk that starts again for ever is given up */
 	char *key = malloc(map->key_size), *value = malloc(map->stride);
+	unsigned int compactions = 0;
 	bool first = true;
 	int error = -ENOMEM;
 
@@ -216,8 +224,8 @@ static int cf_collect_one_by_one(const struct cf_map_shape *map, bool sum, struc
 			error = cf_append(map, out, key, value, 1, sum);
 		else if (error == -ENOENT) /* deleted meanwhile, or an empty slot of an array of maps */
 			error = 0;
-		if (!error && out->count > limit)
-			error = -EAGAIN;
+		if (!error)
+			error = cf_bound(map, out, &compactions);
 		if (error)
 			break;
 	}
@@ -229,8 +237,8 @@ static int cf_collect_one_by_one(const struct cf_map_shape *map, bool sum, struc
 /* One pass of batches. Returns 1 if the map type has no batch lookup. */
 static int cf_collect_batches(const struct cf_map_shape *map, __u32 chunk, bool sum, struct cf_map_contents *out)
 {
-	size_t limit = 4 * (size_t)map->max_entries + 1024;
 	char *token = malloc(map->key_size + sizeof(__u64)), *keys = NULL, *values = NULL;
+	unsigned int compactions = 0;
 	bool first = true;
 	int error = -ENOMEM, interrupted = 0;
 
@@ -263,8 +271,8 @@ static int cf_collect_batches(const struct cf_map_shape *map, __u32 chunk, bool 
 		if (count)
 			first = false;
 		error = cf_append(map, out, keys, values, count, sum);
-		if (!error && out->count > limit)
-			error = -EAGAIN;
+		if (!error)
+			error = cf_bound(map, out, &compactions);
 		if (error || last)
 			break;
 	}
