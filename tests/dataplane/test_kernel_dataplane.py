@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The host side with real packets: a small fabric wired by hand in network namespaces, without any control side."""
 
-import asyncio
 from collections.abc import AsyncIterator, Iterator
 from ipaddress import IPv4Address
 from pathlib import Path
@@ -186,7 +185,7 @@ async def test_an_endpoint_that_cannot_be_wired_when_its_interface_appears(
 
         await substrate.executor("host-1").run(appear)
 
-        with pytest.raises(NotWired, match="host host-1: .*all 1 endpoint slots") as caught:
+        with pytest.raises(NotWired, match=r"host host-1: .*all 1 endpoint slots") as caught:
             await dataplane.settled()
         assert {failure.key for failure in caught.value.failures} < {endpoint.key for endpoint in endpoints}
     finally:

@@ -13,10 +13,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 from cloudfabric.lab import processes
-from cloudfabric.lab.state import StateDirectory
+from cloudfabric.lab.state import FabricNotFound, StateDirectory
 from cloudfabric.networking.dataplane import namespaces
 
-__all__ = ["CleanupError", "down", "mount_bpf", "remove"]
+__all__ = ["CleanupError", "down", "mount_bpf", "remove", "remove_if_abandoned"]
 
 _GRACE = 10.0  # seconds that a running fabric has to end by itself
 _MNT_DETACH = 2
@@ -47,6 +47,17 @@ def down(name: str) -> None:
     if owner is not None:
         processes.end(owner, grace=_GRACE)
     if state.path.exists():
+        remove(state)
+
+
+def remove_if_abandoned(name: str) -> None:
+    """Remove what is left of a fabric whose process has ended without doing so; raises CleanupError."""
+    try:
+        state = StateDirectory.find(name)
+    except FabricNotFound:
+        return
+    owner = state.owner
+    if owner is not None and not owner.alive:
         remove(state)
 
 

@@ -75,6 +75,11 @@ class NamespaceSubstrate:
             pins = self._state.bpf / facts.name
             self._dataplanes[facts.name] = KernelDataplane(facts, self._hosts[facts.name], pins)
 
+    @property
+    def hosts(self) -> tuple[str, ...]:
+        """The names of the hosts that were added."""
+        return tuple(self._dataplanes)
+
     def dataplane(self, host: str) -> KernelDataplane:
         """Return the data plane of a host that was added."""
         return self._dataplanes[host]

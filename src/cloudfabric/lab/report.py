@@ -27,6 +27,7 @@ class Throughput:
         fabric: in bits per second; None if it was not measured.
         peer: the same over VXLAN.
         reason: why it was not measured, empty if it was.
+        failed: whether it should have been measured.
     """
 
     source: str = ""
@@ -34,6 +35,7 @@ class Throughput:
     fabric: float | None = None
     peer: float | None = None
     reason: str = ""
+    failed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +64,7 @@ class DemoReport:
     def held(self) -> bool:
         """Whether everything was as it must be."""
         every = [*(pair.held for pair in self.pairs), *(result.held for result in self.isolation)]
-        return bool(self.pairs) and bool(self.isolation) and all(every)
+        return bool(self.pairs) and bool(self.isolation) and all(every) and not self.throughput.failed
 
     @property
     def build_seconds(self) -> float:

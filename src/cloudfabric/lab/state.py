@@ -5,6 +5,7 @@
         fabric.json      who runs it: process id and start time, kind of data plane
         namespaces/      one empty file per network namespace, made before the namespace is
         processes/       one file per child process, named by its id, with its start time
+        control.sock     where `cloudfabric status` asks
         bpf/             a BPF file system: the programs, maps and links of the hosts
         store/           the object store (LMDB)
 
@@ -113,6 +114,11 @@ class StateDirectory:
     def bpf(self) -> Path:
         """Where the fabric's BPF file system is mounted."""
         return self.path / "bpf"
+
+    @property
+    def control(self) -> Path:
+        """The socket on which the fabric's process tells how it is."""
+        return self.path / "control.sock"
 
     @property
     def store(self) -> Path:

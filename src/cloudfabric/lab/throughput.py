@@ -36,7 +36,7 @@ def missing_program() -> str | None:
     return None
 
 
-async def tcp_stream(state: StateDirectory, server: str, client: str, address: IPv4Address, seconds: float) -> float:
+async def tcp_stream(state: StateDirectory, server: str, client: str, address: IPv4Address, seconds: int) -> float:
     """Measure a single TCP stream from one network namespace to another.
 
     Args:
@@ -44,7 +44,7 @@ async def tcp_stream(state: StateDirectory, server: str, client: str, address: I
         server: namespace that receives.
         client: namespace that sends.
         address: of the receiver.
-        seconds: how long to send.
+        seconds: how long to send; iperf3 takes whole seconds only, and 0 for ever.
 
     Returns:
         What the receiver got, in bits per second.
@@ -89,7 +89,7 @@ async def _running(
             yield child
         finally:
             child.kill()
-            await asyncio.to_thread(child.communicate)
+            await asyncio.shield(asyncio.to_thread(_reap, child))
             state.forget_process(process)
     finally:
         await asyncio.to_thread(executor.close)
@@ -100,6 +100,12 @@ def _start(command: Sequence[str]) -> subprocess.Popen[str]:
     return subprocess.Popen(
         wrapped, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     )
+
+
+def _reap(child: subprocess.Popen[str]) -> None:
+    child.wait()
+    if child.stdout is not None:
+        child.stdout.close()
 
 
 def _wait_until_listening(server: subprocess.Popen[str]) -> None:

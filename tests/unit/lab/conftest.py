@@ -4,7 +4,6 @@
 import pytest
 
 from cloudfabric.lab.simulated import SimulatedSubstrate
-
 from tests.support.small_fabric import SmallFabric, small_fabric
 
 
