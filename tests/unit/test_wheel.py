@@ -51,6 +51,16 @@ def test_wheel_holds_what_runs_and_no_sources_of_the_build(wheel: Path) -> None:
     assert strays == []
 
 
+def test_wheel_holds_every_module_and_its_data(wheel: Path) -> None:
+    source = ROOT / "src"
+    wanted = {
+        str(path.relative_to(source))
+        for pattern in ("*.py", "*.pyi", "*.yaml", "py.typed")
+        for path in (source / "cloudfabric").rglob(pattern)
+    }
+    assert sorted(wanted - set(zipfile.ZipFile(wheel).namelist())) == []
+
+
 def test_wheel_carries_every_licence(wheel: Path) -> None:
     content = zipfile.ZipFile(wheel).namelist()
     for licence in ("LICENSE", "NOTICE", "LICENSES/GPL-2.0-only.txt", "LICENSES/BSD-2-Clause.txt"):
