@@ -18,6 +18,8 @@ from scapy.layers.inet import IP, UDP
 from scapy.layers.l2 import ARP, Ether
 from scapy.packet import Packet, Raw
 
+from cloudfabric._fastpath.layout import MAGLEV_SLOTS
+
 VNI = 7
 OTHER_VNI = 8
 GATEWAY_MAC = "02:cf:00:00:00:01"
@@ -85,7 +87,7 @@ class Tables:
 
     def group(self, segment: int, host: int, *, vni: int = VNI) -> None:
         """One host in every slot, so that the choice does not depend on the flow."""
-        self.maps["groups"].update(struct.pack("=II", vni, segment), packed(HOSTS[host]) * 251)
+        self.maps["groups"].update(struct.pack("=II", vni, segment), packed(HOSTS[host]) * MAGLEV_SLOTS)
 
 
 def packed(address: str) -> bytes:

@@ -22,8 +22,8 @@
 	} map_name SEC(".maps")
 
 CF_MAP(config, BPF_MAP_TYPE_ARRAY, __u32, struct cf_config, 1, 0);
-CF_MAP(endpoints, BPF_MAP_TYPE_HASH, struct cf_address_key, struct cf_endpoint, 4096, BPF_F_NO_PREALLOC);
-CF_MAP(interfaces, BPF_MAP_TYPE_HASH, __u32, struct cf_interface, 4096, BPF_F_NO_PREALLOC);
+CF_MAP(endpoints, BPF_MAP_TYPE_HASH, struct cf_address_key, struct cf_endpoint, 4096, 0);
+CF_MAP(interfaces, BPF_MAP_TYPE_HASH, __u32, struct cf_interface, 4096, 0);
 CF_MAP(members, BPF_MAP_TYPE_HASH, struct cf_address_key, struct cf_host, 1048576, BPF_F_NO_PREALLOC);
 CF_MAP(learnt, BPF_MAP_TYPE_LRU_HASH, struct cf_address_key, struct cf_host, 65536, 0);
 CF_MAP(hosts, BPF_MAP_TYPE_HASH, __be32, struct cf_peer, 65536, BPF_F_NO_PREALLOC);

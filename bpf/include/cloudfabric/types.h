@@ -10,8 +10,8 @@
 #include <linux/types.h>
 
 enum {
-	CF_MAGLEV_SLOTS = 251, /* prime (Maglev, NSDI 2016, section 3.4); bounds a table at 1 KiB */
-	CF_GROUP_DIVIDERS = 0, /* cf_group_key.segment of a VPC's dividers; subnets count from 1 */
+	CF_MAGLEV_SLOTS = 1021, /* prime (Maglev, NSDI 2016, section 3.4); 4 KiB a group, even up to some 50 hosts */
+	CF_GROUP_DIVIDERS = 0,	/* cf_group_key.segment of a VPC's dividers; subnets count from 1 */
 };
 
 /* An address inside one VPC. Key of `endpoints`, `members` and `learnt`. */

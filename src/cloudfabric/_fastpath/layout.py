@@ -36,7 +36,7 @@ __all__ = [
     "RouteKey",
 ]
 
-MAGLEV_SLOTS = 251
+MAGLEV_SLOTS = 1021
 VNI_BITS = 32  # of a route's prefix length that the VNI takes
 
 ADDRESS = struct.Struct("!I")

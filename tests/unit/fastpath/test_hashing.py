@@ -147,9 +147,9 @@ def test_a_host_that_goes_moves_little_beside_its_own_slots(members: list[int], 
     assert others <= MAGLEV_SLOTS // 2
 
 
-@pytest.mark.parametrize(("count", "bound"), [(2, 1.01), (3, 1.1), (5, 1.3), (10, 1.8), (20, 3.2)])
+@pytest.mark.parametrize(("count", "bound"), [(2, 1.01), (3, 1.05), (5, 1.1), (10, 1.3), (20, 2.0)])
 def test_on_average_losing_one_of_n_moves_about_one_nth(count: int, bound: float) -> None:
-    """In units of 1/N. The paper asks for 100 slots per host; with 251, few hosts move little more than they must."""
+    """In units of 1/N. The paper asks for 100 slots per host; with 1021, few hosts move little more than they must."""
     members = [0x0A000001 + 7 * index for index in range(count)]
     full = table_of(members)
     moved = [
@@ -181,7 +181,7 @@ def test_no_host_is_a_table_of_zeros() -> None:
     [
         ([0, 1], ValueError, "0.0.0.0 is not a host"),
         ([1, 2, 1], ValueError, "given twice"),
-        (range(1, 253), ValueError, "252 hosts do not fit a table of 251 slots"),
+        (range(1, 1023), ValueError, "1022 hosts do not fit a table of 1021 slots"),
         ([2**32], OverflowError, "too large"),
     ],
 )
