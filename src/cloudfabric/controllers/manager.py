@@ -68,7 +68,7 @@ class Manager:
         grace: float = 10.0,
     ) -> None:
         self._source = client
-        self._clock = clock or SystemClock()
+        self.clock: Clock = clock or SystemClock()
         self._backoff = backoff or Backoff()
         self._grace = grace
         self._informers: dict[type[Object], Informer[Object]] = {}
@@ -96,7 +96,7 @@ class Manager:
             runner = ControllerRunner(
                 controller,  # type: ignore[arg-type]  # a runner hands out keys only, never objects
                 client=self.client,
-                clock=self._clock,
+                clock=self.clock,
                 backoff=self._backoff,
                 informers=self.informer,
                 add_service=self.add_service,
@@ -109,7 +109,7 @@ class Manager:
         """The informer of a kind; it is made, and run, when it is first asked for."""
         informer = self._informers.get(kind)
         if informer is None:
-            made = Informer(self._source, kind, clock=self._clock, on_quiet=self._changed.set)
+            made = Informer(self._source, kind, clock=self.clock, on_quiet=self._changed.set)
             informer = self._informers[kind] = cast("Informer[Object]", made)
             self._start(f"informer-{kind.KIND}", informer.run)
         return cast("Informer[T]", informer)
@@ -118,6 +118,10 @@ class Manager:
         """Run a service beside the controllers."""
         self._services.append(service)
         self._start(type(service).__name__, service.run)
+
+    def became_idle(self) -> None:
+        """To be called by a service that ceases to be busy, so that `idle` looks again."""
+        self._changed.set()
 
     def metrics(self) -> Mapping[str, ControllerMetrics]:
         """Counters, by the name of the controller."""

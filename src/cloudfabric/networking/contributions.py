@@ -347,12 +347,19 @@ class Contributions(Generic[OwnerT]):
 
     def _wait(self, owner: OwnerT, host: int) -> None:
         ledger = self._ledger(host)
-        if not ledger.behind or (ledger.removed and owner not in self._owned):
+        if not ledger.behind or (ledger.removed and not self._contributes(owner, host)):
             return
         ledger.waiting[owner] = ledger.version
         self._waiting_for.setdefault(owner, set()).add(host)
         if not ledger.removed:
             self.on_work(host)
+
+    def _contributes(self, owner: OwnerT, host: int) -> bool:
+        contribution = self._owned.get(owner, _NOTHING)
+        topics = self._subscriptions.get(host, set())
+        return any(host in hosts for hosts in contribution.subscribe.values()) or not topics.isdisjoint(
+            contribution.publish
+        )
 
     def _release(self, host: int, owners: Iterable[OwnerT]) -> None:
         """The owners need not wait for a host any more."""

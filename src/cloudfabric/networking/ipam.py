@@ -16,7 +16,7 @@ from ipaddress import IPv4Address
 from cloudfabric.models import Subnet
 from cloudfabric.networking.allocation import ValueRange
 
-__all__ = ["address_pool", "addresses_of", "mac_of", "mac_pool", "parse_mac"]
+__all__ = ["address_pool", "addresses_of", "is_derived_mac", "mac_of", "mac_pool", "parse_mac"]
 
 _MAC_PREFIX = 0x02CF << 32
 
@@ -61,3 +61,8 @@ def mac_of(address: IPv4Address) -> str:
 def parse_mac(mac: str) -> bytes:
     """A MAC address as six bytes."""
     return bytes.fromhex(mac.replace(":", ""))
+
+
+def is_derived_mac(mac: str) -> bool:
+    """Whether a MAC address is one of those that are made of addresses."""
+    return mac.startswith("02:cf:")
