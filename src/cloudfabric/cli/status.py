@@ -11,13 +11,20 @@ from cloudfabric._fastpath.verdicts import Verdict
 
 __all__ = ["render"]
 
+_WIDTH = 140  # columns, where the output is not a terminal that says how many it has
+
 _DETAILS = ("vni", "segment", "gateway", "address", "droplet", "interface")
 """Fields of a status worth a line; a kind has some of them."""
+
+_BOOKKEEPING = frozenset({"Allocation"})
+"""Kinds that people do not write; `--json` has them."""
 
 
 def render(document: Mapping[str, object], console: Console | None = None) -> None:
     """Print what `cloudfabric.lab.control.read_status` returned."""
     console = console or Console()
+    if not console.is_terminal:
+        console.width = max(console.width, _WIDTH)
     console.print(f"Fabric {document['name']}, {document['dataPlane']} data plane")
     console.print(_objects(_maps(document["objects"])))
     console.print(_hosts(_map(document["hosts"])))
@@ -26,6 +33,8 @@ def render(document: Mapping[str, object], console: Console | None = None) -> No
 def _objects(objects: Sequence[Mapping[str, object]]) -> Table:
     table = Table("Kind", "Object", "Phase", "Details", box=box.SIMPLE_HEAD, header_style="bold")
     for obj in objects:
+        if obj["kind"] in _BOOKKEEPING:
+            continue
         metadata, status = _map(obj["metadata"]), _map(obj.get("status", {}))
         path = "/".join(str(metadata[part]) for part in ("tenant", "namespace", "name") if metadata.get(part))
         details = "  ".join(f"{field} {status[field]}" for field in _DETAILS if status.get(field) is not None)

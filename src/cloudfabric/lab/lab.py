@@ -26,9 +26,11 @@ from cloudfabric.lab.state import StateDirectory
 from cloudfabric.lab.substrate import Substrate, Workload
 from cloudfabric.lab.workload_controller import WorkloadController
 from cloudfabric.models import Endpoint, Object, Phase, registered
-from cloudfabric.networking import NetworkControllers
 from cloudfabric.networking.agent import HostAgent
 from cloudfabric.networking.dataplane.protocol import Dataplane, HostFacts, NotWired
+from cloudfabric.networking.delivery import HostRegistry
+from cloudfabric.networking.goalstate import HostChannel
+from cloudfabric.networking.operators import NetworkControllers
 from cloudfabric.store import Client
 
 __all__ = ["Lab", "NotReady", "Progress"]

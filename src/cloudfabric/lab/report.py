@@ -11,10 +11,11 @@ from rich.table import Table
 from rich.text import Text
 
 from cloudfabric.lab.exercise import Isolation, PairResult
+from cloudfabric.lab.substrate import Workload
 
 __all__ = ["DemoReport", "Throughput", "render"]
 
-_WIDTH = 118  # columns, where the output is not a terminal that says how many it has
+_WIDTH = 140  # columns, where the output is not a terminal that says how many it has
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,12 +107,12 @@ def render(report: DemoReport, console: Console) -> None:
     """Print the report as one table and one sentence."""
     if not console.is_terminal:
         console.width = max(console.width, _WIDTH)
-    table = Table(box=box.ROUNDED, title=_title(report), title_justify="left", header_style="bold", pad_edge=False)
-    for column in ("From", "To", "Hosts", "ICMP", "TCP", "First packet", "Then"):
-        table.add_column(column, no_wrap=column != "First packet")
-    table.add_column("Round trip, µs\nmin / median", justify="right", no_wrap=True)
-    for _, group in groupby(report.pairs, key=lambda pair: pair.source.tenant):
-        _add_pairs(table, list(group))
+    table = Table(box=box.SIMPLE_HEAD, title=_title(report), title_justify="left", header_style="bold", pad_edge=False)
+    for column in ("", "From", "To", "ICMP", "TCP", "First packet", "Later"):
+        table.add_column(column)
+    table.add_column("Round trip µs\nmin / median", justify="right")
+    for tenant, group in groupby(report.pairs, key=lambda pair: pair.source.tenant):
+        _add_pairs(table, tenant, list(group))
     for result in report.isolation:
         table.add_row(*_isolation_row(result))
     table.add_section()
@@ -131,13 +132,12 @@ def _title(report: DemoReport) -> str:
     )
 
 
-def _add_pairs(table: Table, pairs: Sequence[PairResult]) -> None:
-    for pair in pairs:
-        hosts = pair.source.host, pair.destination.host
+def _add_pairs(table: Table, tenant: str, pairs: Sequence[PairResult]) -> None:
+    for number, pair in enumerate(pairs):
         table.add_row(
-            f"{pair.source.identity} {pair.source.address.ip}",
-            f"{pair.destination.identity} {pair.destination.address.ip}",
-            hosts[0] if hosts[0] == hosts[1] else " → ".join(hosts),
+            Text(tenant if number == 0 else "", "bold"),
+            _end(pair.source),
+            _end(pair.destination),
             _mark(pair.icmp),
             _mark(pair.tcp == pair.destination.identity),
             str(pair.first),
@@ -148,22 +148,26 @@ def _add_pairs(table: Table, pairs: Sequence[PairResult]) -> None:
     table.add_section()
 
 
+def _end(workload: Workload) -> str:
+    return f"{workload.address.ip} {workload.name} {workload.host}"
+
+
 def _isolation_row(result: Isolation) -> tuple[str | Text, ...]:
     found = f"{result.asked} questions: {result.own} answered by {result.source} itself, {result.silent} by nobody"
-    word = Text("isolated", "green") if result.held else Text("LEAK", "red bold")
-    return (result.source, result.destination, "all", word, word, found, "", "")
+    word = Text("none", "green") if result.held else Text("LEAK", "red bold")
+    own, others = f"every workload of {result.source}", f"every address of {result.destination}"
+    return (Text(result.source, "bold"), own, others, word, word, found, "", "")
 
 
 def _throughput_row(throughput: Throughput) -> tuple[str, ...]:
-    ends = throughput.source, throughput.destination
+    ends = "", throughput.source, throughput.destination
     if throughput.fabric is None or throughput.peer is None:
-        return (*ends, "", "", "", f"throughput not measured: {throughput.reason}", "", "")
-    ratio = throughput.fabric / throughput.peer
+        return (*ends, "", "", f"throughput not measured: {throughput.reason}", "", "")
     found = (
-        f"one TCP stream: {throughput.fabric / 1e9:.1f} Gbit/s; kernel VXLAN + bridge on the same links: "
+        f"one stream: {throughput.fabric / 1e9:.1f} Gbit/s; kernel VXLAN + bridge on the same links: "
         f"{throughput.peer / 1e9:.1f} Gbit/s"
     )
-    return (*ends, "", "", "iperf3", found, f"{ratio:.2f} times", "")
+    return (*ends, "", "iperf3", found, f"{throughput.fabric / throughput.peer:.2f} times", "")
 
 
 def _verdict(report: DemoReport) -> Text:
