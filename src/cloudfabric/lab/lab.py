@@ -131,6 +131,10 @@ class Lab:
         """The data planes by host."""
         return {name: agent.dataplane for name, agent in self.agents.items()}
 
+    async def idle(self) -> None:
+        """Wait until the controllers have followed everything that was written through `client`; raises NotIdle."""
+        await self._fabric.idle()
+
     async def down(self) -> None:
         """End it and remove everything that it consisted of; harmless if it is down."""
         await self._stack.aclose()

@@ -16,7 +16,8 @@ import asyncio
 import errno
 import socket
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from ipaddress import IPv4Address
 from typing import ParamSpec, TypeVar
 
@@ -41,6 +42,15 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 
+@dataclass(frozen=True, slots=True)
+class _Probes:
+    """Sockets inside a workload's namespace: one that pings, one that answers who it is."""
+
+    echo: EchoSocket
+    listener: socket.socket
+    server: IdentityServer
+
+
 class NamespaceSubstrate:
     """Hosts and workloads as network namespaces of this machine.
 
@@ -55,7 +65,7 @@ class NamespaceSubstrate:
         self._underlay = names.underlay(state.name)
         self._hosts: dict[str, NamespaceExecutor] = {}
         self._dataplanes: dict[str, KernelDataplane] = {}
-        self._probes: dict[str, tuple[EchoSocket, IdentityServer]] = {}
+        self._probes: dict[str, _Probes] = {}
         self._visitor = ThreadPoolExecutor(1, "netns-visitor")  # enters one workload after the other
 
     async def add_hosts(self, hosts: Sequence[HostFacts]) -> None:
@@ -63,7 +73,7 @@ class NamespaceSubstrate:
         spaces = {facts.name: names.host(self._state.name, facts.name) for facts in hosts}
         first = not self._hosts
         mtu = max(facts.mtu for facts in hosts)
-        await asyncio.to_thread(self._create, [*([self._underlay] if first else []), *spaces.values()])
+        await self._create([*([self._underlay] if first else []), *spaces.values()])
         if first:
             await self._visit(self._underlay, _make_switch, mtu)
         for facts in hosts:
@@ -95,12 +105,10 @@ class NamespaceSubstrate:
     async def add_workload(self, workload: Workload) -> None:
         """Make a workload's namespace and interface; the host's data plane sees the interface appear."""
         space = self.namespace(workload)
-        await asyncio.to_thread(self._create, [space])
+        await self._create([space])
         await self._hosts[workload.host].run(_add_interface, workload, space)
-        echo, listener = await self._visit(space, _configure_workload, workload)
-        server = IdentityServer(workload.identity)
-        self._probes[space] = (echo, server)
-        await server.start(listener)
+        await self._visit(space, self._configure_workload, workload, space)
+        await self._probes[space].server.start(self._probes[space].listener)
 
     async def remove_workload(self, workload: Workload) -> None:
         """Remove a workload's interface and namespace."""
@@ -112,44 +120,65 @@ class NamespaceSubstrate:
 
     async def ping(self, source: Workload, address: IPv4Address, wait: float) -> float | None:
         """Send one ICMP echo request from a workload; see `Substrate`."""
-        echo, _ = self._probes[self.namespace(source)]
-        return await echo.ping(address, wait)
+        return await self._probes[self.namespace(source)].echo.ping(address, wait)
 
     async def identify(self, source: Workload, address: IPv4Address, wait: float) -> str | None:
         """Ask over TCP who has an address; see `Substrate`."""
-        connection = await self._visit(self.namespace(source), identity.connecting_socket)
+        connecting = self._submit(self.namespace(source), identity.connecting_socket)
+        try:
+            connection = await asyncio.wrap_future(connecting)
+        except asyncio.CancelledError:
+            connecting.add_done_callback(_close_result)
+            raise
         return await identity.ask(connection, address, wait)
 
     async def close(self) -> None:
         """Close sockets and threads; the namespaces stay."""
+        for pool in (self._visitor.shutdown, *(host.close for host in self._hosts.values())):
+            await asyncio.to_thread(pool)  # a call that was cancelled may still be under way in the thread
+        self._hosts.clear()
         for space in tuple(self._probes):
             self._close_probes(space)
-        for host in self._hosts.values():
-            await asyncio.to_thread(host.close)
-        self._hosts.clear()
-        self._visitor.shutdown()
 
     def _close_probes(self, space: str) -> None:
-        if space in self._probes:
-            echo, server = self._probes.pop(space)
-            echo.close()
-            server.close()
+        probes = self._probes.pop(space, None)
+        if probes is not None:
+            probes.echo.close()
+            probes.server.close()
+            probes.listener.close()
 
-    def _create(self, wanted: Sequence[str]) -> None:
+    def _configure_workload(self, workload: Workload, space: str) -> None:
+        """Set up the inside of a workload's namespace; the calling thread is in it."""
+        with Links() as links:
+            links.set_up("lo")
+            links.add_address("eth0", workload.address.ip, workload.address.network.prefixlen)
+            links.set_up("eth0")
+            links.add_default_route(workload.gateway)
+        self._probes[space] = _Probes(EchoSocket(), identity.listening_socket(), IdentityServer(workload.identity))
+
+    async def _create(self, wanted: Sequence[str]) -> None:
         for name in wanted:
             if namespaces.exists(name):  # somebody else's: it must not get into our books
                 raise NamespaceError("create", name, errno.EEXIST)
         self._state.record_namespaces(wanted)
-        namespaces.create(wanted)
+        await asyncio.wrap_future(self._visitor.submit(namespaces.create, wanted))  # `close` waits for this thread
 
     async def _visit(self, space: str, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
         """Call a blocking function inside a namespace that has no thread of its own."""
+        return await asyncio.wrap_future(self._submit(space, function, *args, **kwargs))
 
+    def _submit(self, space: str, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
         def call() -> T:
             with namespaces.entered(space):
                 return function(*args, **kwargs)
 
-        return await asyncio.get_running_loop().run_in_executor(self._visitor, call)
+        return self._visitor.submit(call)
+
+
+def _close_result(done: "Future[socket.socket]") -> None:
+    """Close a socket that was made for somebody who does not wait for it any more."""
+    if not done.cancelled() and done.exception() is None:
+        done.result().close()
 
 
 def _make_switch(mtu: int) -> None:
@@ -174,15 +203,6 @@ def _configure_host(facts: HostFacts) -> None:
 def _add_interface(workload: Workload, space: str) -> None:
     with Links() as links:
         links.add_veth(workload.interface, "eth0", space, mtu=workload.mtu, peer_mac=workload.mac)
-
-
-def _configure_workload(workload: Workload) -> tuple[EchoSocket, socket.socket]:
-    with Links() as links:
-        links.set_up("lo")
-        links.add_address("eth0", workload.address.ip, workload.address.network.prefixlen)
-        links.set_up("eth0")
-        links.add_default_route(workload.gateway)
-    return EchoSocket(), identity.listening_socket()
 
 
 def _delete_interface(name: str) -> None:

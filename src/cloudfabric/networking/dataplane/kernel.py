@@ -65,15 +65,14 @@ class KernelDataplane:
             LinkError: there is no uplink.
             FastpathError: the kernel refused a program, a map or a pin.
         """
-        self._watch = await self._executor.run(self._open)
-        self._watch.start()
+        watch = await self._executor.run(self._open)
+        watch.start()
 
     async def close(self) -> None:
         """Give up all handles; programs and maps that are pinned stay and carry packets."""
         if self._watch is not None:
-            self._watch.close()
-            self._watch = None
-        await self._executor.run(self._close)
+            self._watch.stop()
+        await self._executor.run(self._close)  # behind an `open` that was cancelled and is still under way
 
     async def apply(self, upserts: Sequence[Entry], deletes: Sequence[Key]) -> tuple[Failure, ...]:
         """Write entries and remove keys; see `protocol.Dataplane`."""
@@ -129,13 +128,14 @@ class KernelDataplane:
             if watch is not None:
                 watch.close()
             raise
-        self._programs, self._tables = programs, tables
+        self._programs, self._tables, self._watch = programs, tables, watch
         return watch
 
     def _close(self) -> None:
-        if self._programs is not None:
-            self._programs.close()
-        self._programs = self._tables = None
+        for handle in (self._programs, self._watch):
+            if handle is not None:
+                handle.close()
+        self._programs = self._tables = self._watch = None
 
     def _link_changed(self, event: LinkEvent | None) -> None:
         """Have the host's thread look at an event; called by the event loop."""

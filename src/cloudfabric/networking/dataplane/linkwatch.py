@@ -51,11 +51,14 @@ class LinkWatch:
         self._loop = asyncio.get_running_loop()
         self._loop.add_reader(self._socket.fileno(), self._read)
 
-    def close(self) -> None:
-        """Stop."""
+    def stop(self) -> None:
+        """Cease to call `notify`; to be called from the event loop."""
         if self._loop is not None:
             self._loop.remove_reader(self._socket.fileno())
             self._loop = None
+
+    def close(self) -> None:
+        """Close the socket of a watch that was stopped or never started."""
         self._socket.close()
 
     def _read(self) -> None:
