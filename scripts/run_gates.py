@@ -80,7 +80,9 @@ def main(environments: list[str]) -> int:
         print(f"{outcome.environment:10} {verdict:7} {counts} {outcome.seconds:7.1f} s")
     passed, failed = sum(o.passed for o in outcomes), sum(o.failed for o in outcomes)
     skipped = sum(o.skipped for o in outcomes)
-    print(f"{passed} passed, {failed} failed" + (f", {skipped} skipped" if skipped else ""))
+    summary = f"{passed} passed, {failed} failed" + (f", {skipped} skipped" if skipped else "")
+    (WORK / "summary").write_text(f"{summary}\n", encoding="utf-8")  # for .ci/run
+    print(summary)
     return 1 if failed else 0
 
 
