@@ -81,6 +81,7 @@ def main(environments: list[str]) -> int:
     passed, failed = sum(o.passed for o in outcomes), sum(o.failed for o in outcomes)
     skipped = sum(o.skipped for o in outcomes)
     summary = f"{passed} passed, {failed} failed" + (f", {skipped} skipped" if skipped else "")
+    WORK.mkdir(exist_ok=True)
     (WORK / "summary").write_text(f"{summary}\n", encoding="utf-8")  # for .ci/run
     print(summary)
     return 1 if failed else 0
