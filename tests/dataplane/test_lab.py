@@ -12,7 +12,8 @@ import pytest
 
 from cloudfabric.lab import exercise
 from cloudfabric.lab.demo import demo_manifest, run_demo
-from cloudfabric.lab.lab import Lab, NotReady
+from cloudfabric.lab.lab import Lab
+from cloudfabric.lab.readiness import NotReady
 from cloudfabric.lab.state import FabricExists
 from cloudfabric.lab.substrate import Workload
 from cloudfabric.models import (
@@ -244,5 +245,5 @@ async def test_an_object_that_cannot_be_brought_about_ends_it() -> None:
         for number in (1, 2, 3)
     ]
 
-    with pytest.raises(NotReady, match="Endpoint blue/default/data-1 is Pending"):
+    with pytest.raises(NotReady, match="Divider blue/main-divider-0 is Pending: no Droplet takes dividers"):
         await Lab.up([*hosts, *objects], name=NAME)

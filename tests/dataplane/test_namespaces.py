@@ -78,6 +78,18 @@ def test_a_directory_in_use_is_not_released(pair: tuple[str, str]) -> None:
     assert namespaces.exists(pair[0])
 
 
+def test_making_and_releasing_at_the_same_time_do_not_disturb_one_another() -> None:
+    def make_and_remove(worker: int) -> None:
+        for number in range(25):
+            name = f"cft-race-{worker}-{number}"
+            namespaces.create([name])
+            assert namespaces.delete(name)
+            namespaces.release_directory()
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(make_and_remove, range(4)))
+
+
 def test_without_a_directory_there_are_no_namespaces(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(namespaces, "DIRECTORY", tmp_path / "none")
 

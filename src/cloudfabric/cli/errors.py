@@ -41,6 +41,7 @@ def reported() -> Iterator[None]:
     from cloudfabric.lab.cleanup import CleanupError
     from cloudfabric.lab.control import NotAnswering
     from cloudfabric.lab.names import FabricNameError
+    from cloudfabric.lab.readiness import NotReady
     from cloudfabric.lab.state import FabricExists, FabricNotFound
     from cloudfabric.models import InvalidObject
 
@@ -51,6 +52,7 @@ def reported() -> Iterator[None]:
         FabricNotFound: ExitCode.NOT_FOUND,
         NotAnswering: ExitCode.NOT_FOUND,
         CleanupError: ExitCode.FAILED,
+        NotReady: ExitCode.FAILED,
         OSError: ExitCode.FAILED,
     }
     try:

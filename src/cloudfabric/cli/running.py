@@ -136,7 +136,6 @@ def demo(*, user_space: bool, as_json: bool, throughput: bool) -> bool:
     from rich.console import Console
 
     from cloudfabric.lab.demo import run_demo
-    from cloudfabric.lab.lab import NotReady
     from cloudfabric.lab.report import render
 
     with reported():
@@ -145,8 +144,6 @@ def demo(*, user_space: bool, as_json: bool, throughput: bool) -> bool:
         except signals.Interrupted as interrupted:
             click.echo("interrupted; nothing is left", err=True)
             sys.exit(_ENDED_BY[signal.Signals(interrupted.number)])
-        except NotReady as error:
-            raise CommandFailed(str(error), ExitCode.FAILED) from error
     if as_json:
         click.echo(json.dumps(report.to_json(), indent=2))
     else:

@@ -64,10 +64,12 @@ def remove_if_abandoned(name: str) -> None:
 def remove(state: StateDirectory) -> None:
     """Remove everything that a fabric consists of, its processes except this one included; raises CleanupError."""
     failures: list[str] = []
+    freed = _bpf_objects(state)
     for step in (_end_processes, _unmount_bpf, _delete_namespaces):
         _attempt(step, state, failures)
     if failures:
         raise CleanupError(state.name, tuple(failures))
+    freed()
     if state.path.exists():
         state.remove()
     namespaces.release_directory()
@@ -79,6 +81,15 @@ def mount_bpf(directory: Path) -> None:
     if _libc.mount(b"cloudfabric", bytes(directory), b"bpf", 0, b"mode=0700") < 0:
         number = ctypes.get_errno()
         raise OSError(number, f"mount a BPF file system on {directory}: {os.strerror(number)}")
+
+
+def _bpf_objects(state: StateDirectory) -> Callable[[], None]:
+    """Return what waits until the kernel has freed the fabric's BPF objects."""
+    if not os.path.ismount(state.bpf):
+        return lambda: None
+    from cloudfabric.lab.bpf_objects import BpfObjects  # needs libbpf, which a fabric in user space does not
+
+    return BpfObjects(state.bpf).wait_until_freed
 
 
 def _attempt(step: Callable[[StateDirectory], None], state: StateDirectory, failures: list[str]) -> None:

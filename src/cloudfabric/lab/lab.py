@@ -21,11 +21,12 @@ from cloudfabric.lab import cleanup
 from cloudfabric.lab.control import ControlSocket
 from cloudfabric.lab.namespaced import NamespaceSubstrate
 from cloudfabric.lab.plan import host_facts, in_order, plan
+from cloudfabric.lab.readiness import NotReady, check_provisioned
 from cloudfabric.lab.simulated import SimulatedSubstrate
 from cloudfabric.lab.state import StateDirectory
 from cloudfabric.lab.substrate import Substrate, Workload
 from cloudfabric.lab.workload_controller import WorkloadController
-from cloudfabric.models import Endpoint, Object, Phase, registered
+from cloudfabric.models import Object, registered
 from cloudfabric.networking.agent import HostAgent
 from cloudfabric.networking.dataplane.protocol import Dataplane, HostFacts, NotWired
 from cloudfabric.networking.delivery import HostRegistry
@@ -33,24 +34,12 @@ from cloudfabric.networking.goalstate import HostChannel
 from cloudfabric.networking.operators import NetworkControllers
 from cloudfabric.store import Client
 
-__all__ = ["Lab", "NotReady", "Progress"]
+__all__ = ["Lab", "Progress"]
 
 Progress = Callable[[str], None]
 """Told what is being done, in words, before it is done."""
 
 _READY = 60.0  # seconds
-
-
-class NotReady(Exception):
-    """Some objects of the manifest could not be brought about.
-
-    Args:
-        problems: one sentence for each.
-    """
-
-    def __init__(self, problems: tuple[str, ...]) -> None:
-        super().__init__("; ".join(problems))
-        self.problems = problems
 
 
 class Lab:
@@ -201,18 +190,12 @@ class Lab:
         try:
             async with asyncio.timeout(_READY):
                 await self._fabric.idle()
-                await self._check_endpoints()
+                await check_provisioned(self.client)
                 await asyncio.gather(*(dataplane.settled() for dataplane in self.dataplanes.values()))
         except TimeoutError as error:
             raise NotReady((str(error) or f"the workloads were not wired within {_READY:.0f} s",)) from error
         except NotWired as error:
             raise NotReady((str(error),)) from error
-
-    async def _check_endpoints(self) -> None:
-        endpoints = (await self.client.list(Endpoint)).items
-        problems = tuple(_problem(endpoint) for endpoint in endpoints if endpoint.status.phase != Phase.PROVISIONED)
-        if problems:
-            raise NotReady(problems)
 
     @asynccontextmanager
     async def _phase(self, text: str) -> AsyncIterator[None]:
@@ -240,12 +223,6 @@ class _LabHosts:
             raise ConnectionError(f"Droplet {droplet} is no host of this lab, which has {', '.join(self._agents)}")
         await asyncio.shield(self._starts[droplet])
         return self._agents[droplet]
-
-
-def _problem(endpoint: Endpoint) -> str:
-    reasons = [condition.message or condition.reason for condition in endpoint.status.conditions]
-    told = "; ".join(reason for reason in reasons if reason) or "no reason given"
-    return f"Endpoint {endpoint.metadata.path} is {endpoint.status.phase}: {told}"
 
 
 async def _host_snapshot(agent: HostAgent) -> dict[str, object]:

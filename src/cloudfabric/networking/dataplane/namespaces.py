@@ -64,18 +64,24 @@ def create(names: Iterable[str]) -> None:
 
 
 def _create_all(names: tuple[str, ...]) -> None:
-    _share_directory()
-    for name in names:
-        path = DIRECTORY / name
-        try:
-            os.close(os.open(path, os.O_RDONLY | os.O_CREAT | os.O_EXCL, 0o444))
-        except OSError as error:
-            raise NamespaceError("create", name, error.errno or 0) from error
-        _check(_libc.unshare(_CLONE_NEWNET), "unshare", name)
-        _mount(b"/proc/thread-self/ns/net", bytes(path), _MS_BIND, "mount", name)
-        for scope in ("all", "default"):
-            with suppress(FileNotFoundError):  # a kernel without IPv6
-                Path(f"/proc/sys/net/ipv6/conf/{scope}/disable_ipv6").write_text("1", encoding="ascii")
+    with _locked_directory(make=True):
+        _share_directory()
+        for name in names:
+            _create_here(name)
+
+
+def _create_here(name: str) -> None:
+    """Move the calling thread into a new namespace and give that a name."""
+    path = DIRECTORY / name
+    try:
+        os.close(os.open(path, os.O_RDONLY | os.O_CREAT | os.O_EXCL, 0o444))
+    except OSError as error:
+        raise NamespaceError("create", name, error.errno or 0) from error
+    _check(_libc.unshare(_CLONE_NEWNET), "unshare", name)
+    _mount(b"/proc/thread-self/ns/net", bytes(path), _MS_BIND, "mount", name)
+    for scope in ("all", "default"):
+        with suppress(FileNotFoundError):  # a kernel without IPv6
+            Path(f"/proc/sys/net/ipv6/conf/{scope}/disable_ipv6").write_text("1", encoding="ascii")
 
 
 def delete(name: str) -> bool:
@@ -156,30 +162,41 @@ class NamespaceExecutor:
 
 def release_directory() -> None:
     """Undo what `create` did to /run/netns if no namespace is left; does nothing otherwise."""
-    with suppress(OSError), _locked_directory():
+    with suppress(OSError), _locked_directory(make=False):
         if not any(DIRECTORY.iterdir()):
             _libc.umount2(bytes(DIRECTORY), _MNT_DETACH)  # our own descriptor for the lock is inside
             DIRECTORY.rmdir()
 
 
 def _share_directory() -> None:
-    DIRECTORY.mkdir(mode=0o755, exist_ok=True)
     target = bytes(DIRECTORY)
-    with _locked_directory():
-        if _libc.mount(b"", target, b"none", _MS_SHARED | _MS_REC, None) < 0:
-            _mount(target, target, _MS_BIND | _MS_REC, "bind", str(DIRECTORY))
-            _mount(b"", target, _MS_SHARED | _MS_REC, "share", str(DIRECTORY))
+    if _libc.mount(b"", target, b"none", _MS_SHARED | _MS_REC, None) < 0:
+        _mount(target, target, _MS_BIND | _MS_REC, "bind", str(DIRECTORY))
+        _mount(b"", target, _MS_SHARED | _MS_REC, "share", str(DIRECTORY))
 
 
 @contextmanager
-def _locked_directory() -> Iterator[None]:
-    """Hold the lock that iproute2 takes as well while it turns the directory into a mount point."""
-    directory = os.open(DIRECTORY, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        fcntl.flock(directory, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(directory)
+def _locked_directory(*, make: bool) -> Iterator[None]:
+    """Hold the lock that iproute2 takes as well while it turns the directory into a mount point.
+
+    Whoever held it before may have removed the directory; then this is about the next one of its name.
+    """
+    while True:
+        if make:
+            DIRECTORY.mkdir(mode=0o755, exist_ok=True)
+        try:
+            directory = os.open(DIRECTORY, os.O_RDONLY | os.O_DIRECTORY)
+        except FileNotFoundError:
+            if make:
+                continue
+            raise
+        try:
+            fcntl.flock(directory, fcntl.LOCK_EX)
+            if DIRECTORY.exists() and os.path.samestat(os.fstat(directory), os.stat(DIRECTORY)):
+                yield
+                return
+        finally:
+            os.close(directory)
 
 
 def _enter(name: str) -> None:
