@@ -203,6 +203,7 @@ class Allocator:
 
         Raises:
             ValueTaken: Somebody else holds it.
+            Conflict: It cannot be said who holds it; try again.
         """
         name = Allocation.name_of(pool, value)
         if any(allocation.metadata.name == name for allocation in self.held(holder)):
@@ -210,7 +211,10 @@ class Allocator:
         try:
             await self._create(pool, value, holder)
         except AlreadyExists:
-            taken = await self._client.get(Allocation, name)
+            try:
+                taken = await self._client.get(Allocation, name)
+            except NotFound:  # it is being made, or has gone: look again soon
+                raise Conflict(Allocation.KIND, "", "", name, "name", "free", "in transition") from None
             if taken.spec.holder.uid != holder.metadata.uid:
                 raise ValueTaken(pool, value, taken.spec.holder) from None
 

@@ -91,15 +91,18 @@ class Contributions(Generic[OwnerT]):
     Args:
         on_change: Called with an owner whose `pending` or `failures` have changed; must not call back.
         on_work: Called with the address of a host whose ledger has fallen behind; must not call back.
+        on_leave: Called with the address of a host to which an owner has ceased to contribute; must not call back.
     """
 
     def __init__(
         self,
         on_change: Callable[[OwnerT], None] = lambda owner: None,
         on_work: Callable[[int], None] = lambda host: None,
+        on_leave: Callable[[int], None] = lambda host: None,
     ) -> None:
         self.on_change = on_change
         self.on_work = on_work
+        self.on_leave = on_leave
         self._owned: dict[OwnerT, Contribution] = {}
         self._topics: dict[Topic, _TopicState[OwnerT]] = {}
         self._hosts: dict[int, HostLedger[OwnerT]] = {}
@@ -135,6 +138,8 @@ class Contributions(Generic[OwnerT]):
             self._owned.pop(owner, None)
         for host in touched:
             self._wait(owner, host)
+            if not self._contributes(owner, host):
+                self.on_leave(host)
 
     def withdraw(self, owner: OwnerT, held_by: Iterable[int] = ()) -> None:
         """Take back all that an owner contributes.

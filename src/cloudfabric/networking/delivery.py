@@ -16,7 +16,7 @@ import logging
 from collections.abc import Awaitable, Callable, Hashable
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address
-from typing import Generic, Protocol, TypeVar
+from typing import Final, Generic, Protocol, TypeVar
 
 from cloudfabric.controllers import Backoff, Clock
 from cloudfabric.controllers.clock import Timer, sleep
@@ -26,6 +26,9 @@ from cloudfabric.networking.goalstate import Acknowledgement, Delta, HostChannel
 __all__ = ["Delivery", "DeliveryMetrics", "HostRegistry"]
 
 OwnerT = TypeVar("OwnerT", bound=Hashable)
+
+GRACE: Final = 2.0
+"""How long a host may take to end what it is doing when it is no longer waited for, in seconds."""
 
 _log = logging.getLogger(__name__)
 
@@ -239,10 +242,11 @@ class Delivery(Generic[OwnerT]):
         try:
             await asyncio.wait([task], timeout=self._timeout)
         except asyncio.CancelledError:
-            await asyncio.wait([task], timeout=self._timeout)
+            await asyncio.wait([task], timeout=min(self._timeout, GRACE))
             task.cancel()
             raise
         if not task.done():
             task.cancel()
+            await asyncio.wait([task], timeout=GRACE)  # calls for one host never overlap
             raise TimeoutError(f"no answer within {self._timeout:g} s")
         return task.result()

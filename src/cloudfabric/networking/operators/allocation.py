@@ -2,8 +2,9 @@
 """The Allocation operator: a value whose holder is gone is free again.
 
 Operators give back what they took before they let an object go. What is left is what nobody could give back: the object
-was deleted with its finalizer removed by hand, or a program died between two steps and the object with it. Before an
-allocation is deleted the store itself is asked for the holder, because a cache may be older than the allocation.
+was deleted with its finalizer removed by hand, or two instances took a number for the same object and one of them lost
+the race for its status. Before an allocation is deleted because its holder is gone, the store itself is asked for the
+holder, because a cache may be older than the allocation.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ class AllocationOperator(Controller[Allocation]):
     def setup(self, context: Context) -> None:
         """Hear of holders that go."""
         for kind in _HOLDERS.values():
-            context.watch(kind, self._held_if_gone)
+            context.watch(kind, self._held_by)
 
     async def reconcile(self, key: ObjectKey) -> None:
         """Free a value whose holder is gone."""
@@ -51,6 +52,8 @@ class AllocationOperator(Controller[Allocation]):
             return  # taken by somebody else's program
         known = self.context.informer(kind).get(ObjectKey(holder.tenant, holder.namespace, holder.name))
         if known is not None and known.metadata.uid == holder.uid:
+            if _number_of(known) not in (None, allocation.spec.value):
+                await self._allocator.delete(allocation)
             return
         try:
             found = await self.client.get(kind, holder.name, tenant=holder.tenant, namespace=holder.namespace)
@@ -61,8 +64,19 @@ class AllocationOperator(Controller[Allocation]):
                 return
         await self._allocator.delete(allocation)
 
-    def _held_if_gone(self, obj: Object) -> Iterable[ObjectKey]:
+    def _held_by(self, obj: Object) -> Iterable[ObjectKey]:
         known = self.context.informer(type(obj)).get(ObjectKey.of(obj))
-        if known is None or known.metadata.uid != obj.metadata.uid:
+        gone = known is None or known.metadata.uid != obj.metadata.uid
+        if gone or _number_of(obj) is not None:
             for allocation in self.informer.by_index(BY_HOLDER, obj.metadata.uid):
                 yield ObjectKey.of(allocation)
+
+
+def _number_of(holder: Object) -> int | None:
+    """The one number that an object holds for life, if it is of such a kind and has it."""
+    match holder:
+        case VPC():
+            return holder.status.vni
+        case Subnet():
+            return holder.status.segment
+    return None

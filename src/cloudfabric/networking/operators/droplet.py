@@ -14,7 +14,7 @@ from ipaddress import IPv4Address
 from typing import ClassVar
 
 from cloudfabric.controllers import Context, ObjectKey
-from cloudfabric.models import Bouncer, Divider, Droplet, Endpoint, InvalidObject, Phase
+from cloudfabric.models import Droplet, InvalidObject, Phase
 from cloudfabric.models.validation import validate_droplet
 from cloudfabric.networking.contributions import Contribution
 from cloudfabric.networking.delivery import Delivery
@@ -58,16 +58,13 @@ class DropletOperator(Operator[Droplet]):
         super().__init__(network)
         self._delivery = delivery
         self._attached: dict[ObjectKey, int] = {}
+        self._draining: set[ObjectKey] = set()
 
     def setup(self, context: Context) -> None:
         """Hear of what leaves a host that is being deleted."""
         super().setup(context)
         self.informer.index(BY_ADDRESS, lambda droplet: (address_of(droplet),))
-        context.watch(Endpoint, lambda endpoint: self._draining(endpoint.spec.droplet))
-        context.watch(Bouncer, lambda bouncer: self._draining(bouncer.status.droplet))
-        context.watch(Divider, lambda divider: self._draining(divider.status.droplet))
-        kinds = (Endpoint.KIND, Bouncer.KIND, Divider.KIND)
-        self.network.listen(kinds, lambda owner: self._wake_draining(context))
+        self.network.contributions.on_leave = self._left
 
     def reach_changed(self, name: str) -> None:
         """A host has become reachable or unreachable.
@@ -136,7 +133,7 @@ class DropletOperator(Operator[Droplet]):
             self._attached[key] = int(known)
         address = self._attached.get(key)
         if address is not None:
-            self.network.draining.add(key)
+            self._draining.add(key)
             self._delivery.attach(key.name, address)
             if contributions.host(address).unreachable:
                 contributions.remove_host(address)
@@ -154,7 +151,7 @@ class DropletOperator(Operator[Droplet]):
         await self.let_go(droplet)
 
     def _detach(self, key: ObjectKey) -> None:
-        self.network.draining.discard(key)
+        self._draining.discard(key)
         address = self._attached.pop(key, None)
         if address is not None:
             self._delivery.detach(address)
@@ -177,10 +174,8 @@ class DropletOperator(Operator[Droplet]):
         contributions = self.network.contributions
         return frozenset(host for host in hosts if host == own or not contributions.host(host).unreachable)
 
-    def _draining(self, name: str | None) -> Iterable[ObjectKey]:
-        key = ObjectKey("", "", name or "")
-        return (key,) if key in self.network.draining else ()
-
-    def _wake_draining(self, context: Context) -> None:
-        for key in self.network.draining:
-            context.enqueue(key)
+    def _left(self, address: int) -> None:
+        """Something has left a host."""
+        for key in self._draining:
+            if self._attached.get(key) == address:
+                self.context.enqueue(key)

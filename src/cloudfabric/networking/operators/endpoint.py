@@ -178,8 +178,8 @@ class EndpointOperator(Operator[Endpoint]):
         except PoolExhausted:
             self._waiting_for_value.setdefault(values.pool, set()).add(ObjectKey.of(endpoint))
             message = (
-                f"all {len(values)} addresses of subnet {endpoint.spec.subnet} ({subnet.spec.cidr}) are taken; "
-                "delete endpoints, or use another subnet"
+                f"subnet {endpoint.spec.subnet} ({subnet.spec.cidr}) is full: {len(values)} of {len(values)} addresses "
+                "are taken; delete endpoints, or use another subnet"
             )
             raise _Refused(Phase.PENDING, "AddressesExhausted", message) from None
 
@@ -248,6 +248,10 @@ class EndpointOperator(Operator[Endpoint]):
         if new is None and old is not None:
             for key in self._waiting_for_value.get(old.spec.pool, ()):
                 self.context.enqueue(key)
+        elif old is None and new is not None and new.spec.holder.kind == Endpoint.KIND:
+            # Perhaps another instance's, which lost the race for the status: one of the two must be given back.
+            holder = new.spec.holder
+            self.context.enqueue(ObjectKey(holder.tenant, holder.namespace, holder.name))
 
 
 def _subnet_key(endpoint: Endpoint) -> ObjectKey:

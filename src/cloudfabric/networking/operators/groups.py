@@ -201,10 +201,18 @@ class GroupOperator(Operator[HolderT]):
                 await self.client.create(self.make_role(holder, meta))
             except AlreadyExists:
                 # Made by an earlier reconcile whose event is still on its way, or somebody else's.
-                role = await self.client.get(self.role_kind, name, tenant=holder.metadata.tenant)
-                missing -= self.parent_key(role) == ObjectKey.of(holder)
+                missing -= await self._is_ours(holder, name)
             else:
                 missing -= 1
+
+    async def _is_ours(self, holder: HolderT, name: str) -> bool:
+        """Whether a role that the cache does not know is one of the holder's."""
+        try:
+            role = await self.client.get(self.role_kind, name, tenant=holder.metadata.tenant)
+        except NotFound:  # it is being made, or has gone: look again soon
+            kind = self.role_kind.KIND
+            raise Conflict(kind, holder.metadata.tenant, "", name, "name", "free", "in transition") from None
+        return self.parent_key(role) == ObjectKey.of(holder)
 
     def _superfluous(self, holder: HolderT, staying: list[Role]) -> list[Role]:
         """The roles that this operator made, those first that will be missed least."""

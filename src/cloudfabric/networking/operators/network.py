@@ -11,7 +11,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import TypeAlias
 
 from cloudfabric.controllers import ObjectKey
 from cloudfabric.models import Object
@@ -70,9 +69,6 @@ def owner_of(obj: Object) -> Owner:
     return Owner(obj.KIND, ObjectKey.of(obj))
 
 
-Listener: TypeAlias = Callable[[ObjectKey], None]
-
-
 def _utc_now() -> datetime:
     return datetime.now(UTC)
 
@@ -86,14 +82,12 @@ class Network:
         now: Wall-clock time, for conditions.
         serving: For each VPC and subnet, the underlay addresses of the roles that its published group holds.
         moving: Roles that are being prepared on a Droplet which their status does not name yet.
-        draining: Droplets that are being deleted.
     """
 
     contributions: Contributions[Owner]
     now: Callable[[], datetime] = _utc_now
     serving: dict[Owner, Mapping[ObjectKey, int]] = field(default_factory=dict)
     moving: dict[Owner, str] = field(default_factory=dict)
-    draining: set[ObjectKey] = field(default_factory=set)
     _listeners: dict[str, list[Callable[[Owner], None]]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:

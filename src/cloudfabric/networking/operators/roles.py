@@ -93,13 +93,13 @@ class RoleOperator(Operator[RoleT]):
         if isinstance(topics, str):
             await self.report(role, Phase.PENDING, f"{self.parent_kind.KIND}NotReady", topics)
             return
+        role = await self.hold(role)
+        owner = owner_of(role)
         try:
             droplet = self._place(role)
         except InvalidObject as error:
             await self.report(role, Phase.FAILED, f"Invalid{role.KIND}", str(error))
             return
-        role = await self.hold(role)
-        owner = owner_of(role)
         if droplet is None:
             self._forget(owner)
             self.contribute(role, Contribution(subscribe=dict.fromkeys(topics, self._leaving(role, None))))

@@ -73,7 +73,8 @@ class VPCOperator(GroupOperator[VPC]):
             await self.see_off(vpc)
             return
         try:
-            validate_vpc(vpc, self.dependants(vpc))
+            # Subnets without a number were never accepted: they are at fault, not the VPC.
+            validate_vpc(vpc, [subnet for subnet in self.dependants(vpc) if subnet.status.segment is not None])
         except InvalidObject as error:
             await self.report(vpc, Phase.FAILED, "InvalidVPC", str(error))
             return
