@@ -13,6 +13,7 @@ from cloudfabric.lab import cleanup, exercise
 from cloudfabric.lab.namespaced import NamespaceSubstrate
 from cloudfabric.lab.state import StateDirectory
 from cloudfabric.networking.agent import HostAgent
+from cloudfabric.networking.dataplane import programs
 from cloudfabric.networking.dataplane.kernel import KernelDataplane
 from cloudfabric.networking.dataplane.links import LinkError, Links, index_of
 from cloudfabric.networking.dataplane.protocol import HostFacts, NotWired
@@ -202,3 +203,60 @@ async def test_a_host_without_its_uplink_does_not_open(state: StateDirectory, su
     with pytest.raises(RuntimeError, match="data plane of host-1 is not open"):
         await dataplane.verdicts()
     await dataplane.close()
+
+
+# --- other ways to attach --------------------------------------------------------------------------------------------
+
+
+async def test_kernels_without_tcx_use_clsact(substrate: NamespaceSubstrate, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(programs, "tcx_supported", lambda: False)
+    fabric = await small_fabric(substrate)
+
+    found = [pair async for pair in exercise.pairs(substrate, fabric.dataplanes, fabric.workloads, 1)]
+
+    assert [pair for pair in found if not pair.held] == []
+    hooks = await substrate.executor("host-1").run(hooks_of, "uplink")
+    assert hooks == [(Hook.CLSACT_INGRESS, "cf_uplink"), (Hook.CLSACT_INGRESS, "cf_transit_tc")]
+    wired = fabric.named("red/web")
+    await substrate.dataplane("host-1").apply([], [("endpoint", wired.vni, int(wired.address.ip))])
+    assert await substrate.executor("host-1").run(hooks_of, wired.interface) == []
+
+
+def hooks_of(interface: str) -> list[tuple[Hook, str]]:
+    """Where programs run at an interface of the calling thread's namespace, and which."""
+    index = index_of(interface)
+    assert index is not None
+    return [(found.hook, found.program_name) for found in attached(index, clsact_priorities=(1, 2))]
+
+
+async def test_transit_runs_as_xdp_where_it_is_asked_for(state: StateDirectory, substrate: NamespaceSubstrate) -> None:
+    await substrate.add_hosts([HostFacts("host-1", HOSTS["host-1"])])
+    facts, executor = substrate.dataplane("host-1").facts, substrate.executor("host-1")
+    for _ in range(2):  # the second takes the place of the first
+        dataplane = KernelDataplane(facts, executor, state.bpf / "host-1", xdp=True)
+        await dataplane.open()
+        await dataplane.close()
+
+        assert await executor.run(hooks_of, "uplink") == [
+            (Hook.TCX_INGRESS, "cf_uplink"),
+            (Hook.TCX_INGRESS, "cf_transit_tc"),
+            (Hook.XDP, "cf_transit_xdp"),
+        ]
+
+
+async def test_a_link_pinned_for_an_interface_that_was_replaced_gives_way(
+    fabric: SmallFabric, substrate: NamespaceSubstrate, state: StateDirectory
+) -> None:
+    """The workload's interface goes and comes back, as another one of its name, while no agent looks."""
+    source, target = fabric.named("red/web"), fabric.named("red/db")
+    await substrate.dataplane("host-3").close()
+    await substrate.remove_workload(target)
+    await substrate.add_workload(target)
+
+    agent = HostAgent(again(substrate, state, "host-3"))
+    await agent.start()
+    try:
+        await agent.apply(Delta(0, 1, tuple(goal_states(fabric.workloads)["host-3"])))
+        assert await substrate.ping(source, target.address.ip, WAIT) is not None
+    finally:
+        await agent.stop()

@@ -56,7 +56,12 @@ def _links() -> set[str]:
 
 
 def _bpf(kind: str) -> set[str]:
-    entries = json.loads(_output("bpftool", "--json", kind, "list"))
+    while True:
+        listed = subprocess.run(["bpftool", "--json", kind, "list"], capture_output=True, text=True, check=False)
+        if listed.returncode == 0:
+            break
+        assert "No such file" in listed.stdout, listed  # an object went while it was listed
+    entries = json.loads(listed.stdout)
     return {f"{entry['id']} {entry.get('name', entry.get('type'))}" for entry in entries}
 
 

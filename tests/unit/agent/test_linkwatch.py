@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """Reading link events of rtnetlink; messages are built here as the kernel lays them out."""
 
+import errno
 import struct
 
 import pytest
 
-from cloudfabric.networking.dataplane.linkwatch import LinkEvent, parse
+from cloudfabric.networking.dataplane.linkwatch import LinkEvent, LinkWatch, parse
 
 NEWLINK, DELLINK, NEWADDR = 16, 17, 20
 IFNAME, MTU = 3, 4
@@ -57,3 +58,34 @@ def named(name: str) -> bytes:
 )
 def test_events_of_a_datagram(data: bytes, events: list[LinkEvent]) -> None:
     assert list(parse(data)) == events
+
+
+class FailingSocket:
+    """A netlink socket whose reads fail."""
+
+    def __init__(self, number: int) -> None:
+        self._number = number
+
+    def recv(self, size: int) -> bytes:
+        raise OSError(self._number, "")
+
+
+@pytest.mark.parametrize(("number", "told"), [(errno.ENOBUFS, [None]), (errno.EAGAIN, [])])
+def test_lost_events_are_told(monkeypatch: pytest.MonkeyPatch, number: int, told: list[LinkEvent | None]) -> None:
+    events: list[LinkEvent | None] = []
+    watch = LinkWatch(events.append)
+    with monkeypatch.context() as patched:
+        patched.setattr(watch, "_socket", FailingSocket(number))
+        watch._read()
+    watch.close()
+
+    assert events == told
+
+
+def test_a_read_that_fails_otherwise_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    watch = LinkWatch(lambda event: None)
+    with monkeypatch.context() as patched:
+        patched.setattr(watch, "_socket", FailingSocket(errno.EIO))
+        with pytest.raises(OSError, match="Errno 5"):
+            watch._read()
+    watch.close()

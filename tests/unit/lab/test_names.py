@@ -47,3 +47,14 @@ def test_namespaces_of_a_fabric_differ() -> None:
 
     assert len(set(found)) == len(found)
     assert found[3:6] == ["cf-f-red_web", "cf-f-red_db", "cf-f-red_prod_web"]
+
+
+def test_the_package_offers_lab_and_down() -> None:
+    from cloudfabric import lab
+    from cloudfabric.lab import cleanup
+    from cloudfabric.lab import lab as module
+
+    assert lab.Lab is module.Lab
+    assert lab.down is cleanup.down
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        lab.nothing  # noqa: B018

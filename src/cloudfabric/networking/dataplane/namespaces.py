@@ -183,7 +183,8 @@ def _locked_directory(*, make: bool) -> Iterator[None]:
     """
     while True:
         if make:
-            DIRECTORY.mkdir(mode=0o755, exist_ok=True)
+            with suppress(FileExistsError):
+                DIRECTORY.mkdir(mode=0o755)
         try:
             directory = os.open(DIRECTORY, os.O_RDONLY | os.O_DIRECTORY)
         except FileNotFoundError:
