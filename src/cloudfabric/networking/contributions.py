@@ -108,6 +108,7 @@ class Contributions(Generic[OwnerT]):
         self._hosts: dict[int, HostLedger[OwnerT]] = {}
         self._subscriptions: dict[int, set[Topic]] = {}
         self._waiting_for: dict[OwnerT, set[int]] = {}
+        self._failing: set[int] = set()
 
     # --- what owners say ---------------------------------------------------------------------------------------------
 
@@ -166,10 +167,10 @@ class Contributions(Generic[OwnerT]):
     def failures(self, owner: OwnerT) -> tuple[HostFailure, ...]:
         """Entries that the owner publishes, or subscribes a host to, and that the host could not apply."""
         return tuple(
-            HostFailure(ledger.address, key, reason)
-            for ledger in self._hosts.values()
-            for key, reason in ledger.failed.items()
-            if owner in self._concerned(ledger.address, key)
+            HostFailure(address, key, reason)
+            for address in sorted(self._failing)
+            for key, reason in self._hosts[address].failed.items()
+            if owner in self._concerned(address, key)
         )
 
     # --- what hosts say ----------------------------------------------------------------------------------------------
@@ -206,6 +207,7 @@ class Contributions(Generic[OwnerT]):
         ledger.removed = True
         ledger.synchronised = False
         ledger.failed.clear()
+        self._failing.discard(address)
         self._release(address, tuple(ledger.waiting))
 
     def take(self, address: int) -> Delta | None:
@@ -221,6 +223,10 @@ class Contributions(Generic[OwnerT]):
         ledger = self._ledger(address)
         was_unreachable = bool(ledger.unreachable)
         accepted, released, changed = ledger.acknowledge(delta, answer)
+        if ledger.failed:
+            self._failing.add(address)
+        else:
+            self._failing.discard(address)
         concerned = {owner for key in changed for owner in self._concerned(address, key)}
         if was_unreachable:
             concerned.update(ledger.waiting)

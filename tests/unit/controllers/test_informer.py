@@ -231,8 +231,7 @@ async def test_an_informer_that_is_too_slow_resumes(store: Store) -> None:
     async with await Store.open("memory://", watch_limit=4) as small:
         client = small.client()
         async with running(Informer(client, Tenant)) as informer:
-            for number in range(40):
-                await client.create(tenant(f"t{number}"))
+            await asyncio.gather(*(client.create(tenant(f"t{number}")) for number in range(40)))
             await until(lambda: len(informer) == 40)
 
 

@@ -18,19 +18,13 @@ from cloudfabric.models import Condition, ConditionStatus, Object, Phase, Phased
 from cloudfabric.networking.contributions import Contribution
 from cloudfabric.networking.operators.network import Network, Owner, owner_of
 
-__all__ = ["APPLIED", "FINALIZER", "READY", "Operator", "conditions_with", "phase_of"]
+__all__ = ["APPLIED", "FINALIZER", "READY", "Operator", "conditions_with"]
 
 FINALIZER: Final = "network.cloudfabric.io/hosts"
 READY: Final = "Ready"
 APPLIED: Final = "Applied"
 
 T = TypeVar("T", bound=Object)
-
-
-def phase_of(obj: Object) -> Phase:
-    """The phase that an object's status reports."""
-    assert isinstance(obj.status, PhasedStatus)
-    return obj.status.phase
 
 
 def conditions_with(
