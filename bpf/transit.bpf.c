@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Bouncer and divider at the host's uplink, as XDP where the driver runs it, else as tcx behind the uplink program,
- * where segmentation offload survives. The same source is compiled once for each; see transit_tc.bpf.c.
- */
+/* Bouncer and divider as XDP at the host's uplink, in front of the uplink program, where the driver runs it. */
 #include "cloudfabric/platform_xdp.h"
 
 #include "cloudfabric/transit.h"

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* tcx ingress at the host's uplink: what the fabric sends to this host's workloads. */
+/* tcx ingress at the host's uplink: what the fabric sends to this host, for its workloads or as bouncer and divider. */
 #include "cloudfabric/platform_tc.h"
 
 #include "cloudfabric/uplink.h"

@@ -7,7 +7,7 @@ encapsulated packet, forward a forwarded one, or drop what the first rewrote. So
 tc    A small program (`rig_send_copy`) is what BPF_PROG_TEST_RUN repeats. It sends a copy of the packet to an
       interface, where `rig_unshare` gives the copy memory of its own and then the programs under test run: attached by
       tcx as they always are, but at egress, the hook that is reached without a queue in between. What they send on is
-      dropped at once: the next hop in the table `hosts` is an interface that does not exist, and delivery to a
+      dropped at once: the next hop in the table `next_hops` is an interface that does not exist, and delivery to a
       workload (`bpf_redirect_peer`) is refused at egress.
 XDP   `rig_restore` writes the original headers back and tail-calls the program under test.
 
@@ -31,7 +31,7 @@ from pathlib import Path
 from benchmarks.dataplane import compiled
 from benchmarks.dataplane.workspace import bpf_file_system, network_namespaces
 from cloudfabric._fastpath.bpf import Object, Program, ProgramInfo
-from cloudfabric._fastpath.layout import ADDRESS, INDEX, AddressKey, Host, Peer
+from cloudfabric._fastpath.layout import ADDRESS, INDEX, AddressKey, Host, NextHop
 from cloudfabric._fastpath.maps import Map
 from cloudfabric._fastpath.verdicts import Verdict
 from cloudfabric.networking.dataplane import records
@@ -47,11 +47,12 @@ UPLINK = "uplink"
 
 _NAMESPACE = "cft-bench-rig"
 _IDLE = "idle"  # the interface with the null program
-_OBJECTS = ("endpoint.bpf.o", "uplink.bpf.o", "transit_tc.bpf.o", "transit.bpf.o")
+_OBJECTS = ("endpoint.bpf.o", "uplink.bpf.o", "transit.bpf.o")
 _LOOPBACK = 1  # where BPF_PROG_TEST_RUN has XDP packets arrive: sending back there is XDP_TX, as on a real uplink
 _NOWHERE = 0x7FFFFFFF  # an interface index that nothing has
 _FOREVER = 0x30000000  # jiffies: a month at least
 _RESTORED = 78  # bytes that rig_restore writes
+_GENERATION = 1
 _MAC = bytes.fromhex("020000000001")
 
 SharedEntry = Member | Route | Group | KnownHost
@@ -131,7 +132,7 @@ class Rig:
     ) -> None:
         """Fill the tables as the host's agent and its programs would."""
         facts = HostFacts("rig", address, UPLINK)
-        self._maps["config"].update(records.CONFIG_KEY, records.config(facts, self._indexes[UPLINK]))
+        self._maps["config"].update(records.CONFIG_KEY, records.config(facts, self._indexes[UPLINK], _GENERATION))
         for entry in entries:
             table, key, value = records.row(entry)
             self._maps[table].update(key, value)
@@ -186,13 +187,13 @@ class Rig:
         return Timer(self._executor, case.packet, repeat, (restore, 0), (restore_idle, 0), (null, 0))
 
     def _resolve_hosts(self, interface: int) -> None:
-        """Put a next hop in every row of `hosts`, as programs do once a second, to last for the whole run."""
+        """Put a next hop for every host into `next_hops`, as programs do once a second, to last for the whole run."""
         run = self._tools.programs["rig_jiffies"].test_run(bytes(64))
         expires = (run.retval + _FOREVER) & 0xFFFFFFFF
-        peer = Peer(interface, expires, _MAC, _MAC).pack()
-        keys, _ = self._maps["hosts"].lookup_batch()
-        for start in range(0, len(keys), ADDRESS.size):
-            self._maps["hosts"].update(keys[start : start + ADDRESS.size], peer)
+        table = self._maps["next_hops"]
+        for [address] in ADDRESS.iter_unpack(self._maps["hosts"].lookup_batch()[0]):
+            way = NextHop(address, _GENERATION, expires, interface, _MAC, _MAC).pack()
+            table.update(INDEX.pack(address % table.max_entries), way * table.cpus)
 
     def _verdicts(self) -> dict[Verdict, int]:
         _, sums = self._maps["verdicts"].sum_u64()

@@ -103,6 +103,12 @@ async def test_a_restarted_agent_disturbs_nobody(
         await agent.stop()
 
 
+async def test_next_hops_can_be_looked_up(fabric: SmallFabric, substrate: NamespaceSubstrate) -> None:
+    """Without forwarding at the uplink the kernel refuses bpf_fib_lookup, and every packet takes the slower way."""
+    setting = Path("/proc/sys/net/ipv4/conf/uplink/forwarding")
+    assert await substrate.executor("host-1").run(setting.read_text) == "1\n"
+
+
 async def test_a_new_process_replaces_the_programs_in_place(
     fabric: SmallFabric, substrate: NamespaceSubstrate, state: StateDirectory
 ) -> None:
@@ -116,7 +122,7 @@ async def test_a_new_process_replaces_the_programs_in_place(
     await dataplane.open()
     try:
         assert await substrate.executor("host-1").run(running) == before
-        assert [name for name, _ in before] == ["cf_uplink", "cf_transit_tc"]
+        assert [name for name, _ in before] == ["cf_uplink"]
     finally:
         await dataplane.close()
 
@@ -216,7 +222,7 @@ async def test_kernels_without_tcx_use_clsact(substrate: NamespaceSubstrate, mon
 
     assert [pair for pair in found if not pair.held] == []
     hooks = await substrate.executor("host-1").run(hooks_of, "uplink")
-    assert hooks == [(Hook.CLSACT_INGRESS, "cf_uplink"), (Hook.CLSACT_INGRESS, "cf_transit_tc")]
+    assert hooks == [(Hook.CLSACT_INGRESS, "cf_uplink")]
     wired = fabric.named("red/web")
     await substrate.dataplane("host-1").apply([], [("endpoint", wired.vni, int(wired.address.ip))])
     assert await substrate.executor("host-1").run(hooks_of, wired.interface) == []
@@ -239,7 +245,6 @@ async def test_transit_runs_as_xdp_where_it_is_asked_for(state: StateDirectory, 
 
         assert await executor.run(hooks_of, "uplink") == [
             (Hook.TCX_INGRESS, "cf_uplink"),
-            (Hook.TCX_INGRESS, "cf_transit_tc"),
             (Hook.XDP, "cf_transit_xdp"),
         ]
 

@@ -59,7 +59,6 @@ def send(packets: int) -> None:
         ("endpoint.bpf.o", "cf_endpoint", ProgramType.SCHED_CLS),
         ("uplink.bpf.o", "cf_uplink", ProgramType.SCHED_CLS),
         ("transit.bpf.o", "cf_transit_xdp", ProgramType.XDP),
-        ("transit_tc.bpf.o", "cf_transit_tc", ProgramType.SCHED_CLS),
     ],
 )
 def test_the_data_plane_loads(file: str, program: str, kind: ProgramType) -> None:

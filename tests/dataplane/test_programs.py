@@ -9,9 +9,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from scapy.layers.l2 import Ether
 
+from cloudfabric._fastpath.layout import NextHop
 from cloudfabric._fastpath.pipeline import Action, Host, Program
 from cloudfabric._fastpath.verdicts import Verdict
-from tests.support.frames import FIRST, Tables
+from tests.support.frames import FIRST, UPLINK, Tables, mac
 from tests.support.kernel_host import NEXT_HOP_MAC, OWN_MAC, KernelHost, kernel_host
 from tests.support.packet_cases import CASES, Case, base_tables
 
@@ -44,28 +45,25 @@ def test_packet(case: Case, kernel: KernelHost) -> None:
         case.check(Ether(outcome.frame), tables)
 
 
-@pytest.mark.parametrize("case", [case for case in CASES if case.program is Program.TRANSIT], ids=str)
-def test_packet_through_xdp(case: Case, kernel: KernelHost) -> None:
-    """Transit as XDP decides as transit in tc does: one header, two wrappers."""
-    tables = Tables(kernel.maps)
-    case.prepare(tables)
-
-    outcome = kernel.process_xdp(bytes(case.frame))
-
-    assert (outcome.action, outcome.verdicts) == (case.action, tuple(sorted(case.verdicts)))
-    if outcome.action is Action.TRANSMIT:
-        case.check(Ether(outcome.frame), tables)
-
-
 def test_next_hop_comes_from_the_kernels_neighbours_and_is_remembered(kernel: KernelHost) -> None:
     case = next(case for case in CASES if case.verdicts == (Verdict.SENT_BOUNCER,))
 
     frame = Ether(kernel.process(case.program, bytes(case.frame), case.ifindex).frame)
 
     assert (frame.dst, frame.src) == (NEXT_HOP_MAC.format(2), OWN_MAC)
-    remembered = kernel.maps["hosts"].lookup(bytes([172, 30, 0, 2]))
-    assert remembered is not None
-    assert remembered[8:] == bytes(Ether(dst=frame.dst, src=frame.src))[:12]
+    ways = NextHop.unpack_many(kernel.maps["next_hops"].lookup_batch()[1])
+    assert (UPLINK, mac(frame.dst), mac(frame.src)) in [(way.ifindex, way.next_hop_mac, way.own_mac) for way in ways]
+
+
+def test_a_host_that_leaves_is_forgotten_at_once(kernel: KernelHost) -> None:
+    """The cache of next hops must not outlive the host's membership."""
+    case = next(case for case in CASES if case.verdicts == (Verdict.SENT_BOUNCER,))
+    assert kernel.process(case.program, bytes(case.frame), case.ifindex).action is Action.TRANSMIT
+
+    Tables(kernel.maps).forget_host(2)
+
+    outcome = kernel.process(case.program, bytes(case.frame), case.ifindex)
+    assert (outcome.action, outcome.verdicts) == (Action.DROP, (Verdict.DROP_UNKNOWN_HOST,))
 
 
 def both(kernel: KernelHost, twin: Host, program: Program, frame: bytes) -> None:

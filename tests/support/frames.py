@@ -11,6 +11,7 @@ scapy builds the frames, so that they are right independently of the code that i
 import struct
 from collections.abc import Mapping
 from ipaddress import ip_address, ip_network
+from itertools import count
 from typing import Protocol
 
 from scapy.contrib.geneve import GENEVE, GeneveOptions
@@ -46,11 +47,14 @@ class WritableMap(Protocol):
 class Tables:
     """Writes a host's maps from readable values, by the layout that types.h describes."""
 
+    _generations = count(1)
+
     def __init__(self, maps: Mapping[str, WritableMap]) -> None:
         self.maps = maps
 
     def configure(self, *, host: int = 1, uplink: int = UPLINK, mtu: int = MTU) -> None:
-        value = packed(HOSTS[host]) + struct.pack("=II", uplink, mtu) + mac(GATEWAY_MAC) + bytes([64, 0])
+        generation = next(self._generations)
+        value = packed(HOSTS[host]) + struct.pack("=III", uplink, mtu, generation) + mac(GATEWAY_MAC) + bytes([64, 0])
         self.maps["config"].update(struct.pack("=I", 0), value)
 
     def endpoint(
@@ -76,7 +80,11 @@ class Tables:
 
     def known_hosts(self, *hosts: int) -> None:
         for host in hosts:
-            self.maps["hosts"].update(packed(HOSTS[host]), bytes(20))
+            self.maps["hosts"].update(packed(HOSTS[host]), bytes(4))
+
+    def forget_host(self, host: int) -> None:
+        self.maps["hosts"].delete(packed(HOSTS[host]))
+        self.configure()
 
     def route(self, network: str, segment: int, *, vni: int = VNI) -> None:
         parsed = ip_network(network)

@@ -39,14 +39,13 @@ class KernelOutcome:
 
 
 class KernelHost:
-    """The three tc programs and the XDP one over one set of maps, in a namespace with an uplink and two interfaces."""
+    """The two tc programs and the XDP one over one set of maps, in a namespace with an uplink and two interfaces."""
 
     def __init__(self, thread: NamespaceExecutor, objects: Mapping[str, Object]) -> None:
         self._thread = thread
         self._programs = {
             Program.ENDPOINT: objects["endpoint"].programs["cf_endpoint"],
             Program.UPLINK: objects["uplink"].programs["cf_uplink"],
-            Program.TRANSIT: objects["transit_tc"].programs["cf_transit_tc"],
         }
         self._xdp = objects["transit"].programs["cf_transit_xdp"]
         self.maps: dict[str, Map] = {}
@@ -56,11 +55,13 @@ class KernelHost:
     def clear(self) -> None:
         """Empty all tables, so that the next test finds nothing of this one."""
         for name, table in self.maps.items():
-            if name not in ("config", "endpoint_counters", "verdicts"):
+            if name not in ("config", "endpoint_counters", "next_hops", "verdicts"):
                 table.delete_batch(table.lookup_batch()[0])
 
     def process(self, program: Program, frame: bytes, ifindex: int) -> KernelOutcome:
-        """Run a tc program on one frame."""
+        """Run a program on one frame."""
+        if program is Program.TRANSIT:
+            return self._process_xdp(frame)
         index = ifindex if program is Program.ENDPOINT else UPLINK
         before = self._counts()
         run = self._thread.submit(self._programs[program].test_run, frame, ifindex=index).result()
@@ -70,8 +71,7 @@ class KernelHost:
         action = next((_REDIRECTED[one] for one in verdicts if one in _REDIRECTED), Action.TRANSMIT)
         return KernelOutcome(action, verdicts, run.data)
 
-    def process_xdp(self, frame: bytes) -> KernelOutcome:
-        """Run the XDP transit program on one frame."""
+    def _process_xdp(self, frame: bytes) -> KernelOutcome:
         before = self._counts()
         run = self._thread.submit(self._xdp.test_run, frame, ingress_ifindex=UPLINK).result()
         return KernelOutcome(_XDP_ACTIONS[run.retval], self._counted_since(before), run.data)
@@ -121,6 +121,6 @@ def kernel_host(pins: Path) -> Iterator[KernelHost]:
                     max_entries={"members": 4096, "learnt": 1024, "hosts": 1024},
                 )
             )
-            for name in ("endpoint", "uplink", "transit_tc", "transit")
+            for name in ("endpoint", "uplink", "transit")
         }
         yield KernelHost(thread, objects)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A small fabric on either substrate: two tenants with equal addresses, wired by hand as the control side would wire them."""
+"""A small fabric on either substrate: two tenants with equal addresses, wired by hand as the control side would."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -27,6 +27,7 @@ CF_MAP(interfaces, BPF_MAP_TYPE_HASH, __u32, struct cf_interface, 4096, 0);
 CF_MAP(members, BPF_MAP_TYPE_HASH, struct cf_address_key, struct cf_host, 1048576, BPF_F_NO_PREALLOC);
 CF_MAP(learnt, BPF_MAP_TYPE_LRU_HASH, struct cf_address_key, struct cf_host, 65536, 0);
 CF_MAP(hosts, BPF_MAP_TYPE_HASH, __be32, struct cf_peer, 65536, BPF_F_NO_PREALLOC);
+CF_MAP(next_hops, BPF_MAP_TYPE_PERCPU_ARRAY, __u32, struct cf_next_hop, CF_NEXT_HOPS, 0);
 CF_MAP(routes, BPF_MAP_TYPE_LPM_TRIE, struct cf_route_key, struct cf_route, 65536, BPF_F_NO_PREALLOC);
 CF_MAP(groups, BPF_MAP_TYPE_HASH, struct cf_group_key, struct cf_group, 65536, BPF_F_NO_PREALLOC);
 CF_MAP(endpoint_counters, BPF_MAP_TYPE_PERCPU_ARRAY, __u32, struct cf_counter, 4096, 0);

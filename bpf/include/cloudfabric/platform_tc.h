@@ -113,14 +113,14 @@ CF_INLINE int cf_transmit(cf_context *ctx, const struct cf_config *config, const
 	struct bpf_redir_neigh neighbour = {.nh_family = CF_AF_INET, .ipv4_nh = hop->gateway};
 	struct cf_eth *eth;
 
-	if (!hop->peer.ifindex)
+	if (!hop->way->ifindex)
 		return hop->gateway ? bpf_redirect_neigh(config->uplink, &neighbour, sizeof(neighbour), 0)
 				    : bpf_redirect_neigh(config->uplink, 0, 0, 0);
 	eth = cf_data(ctx);
 	if ((void *)(eth + 1) > cf_data_end(ctx))
 		return cf_drop(ctx, CF_DROP_TRUNCATED);
-	cf_write_eth(eth, &hop->peer);
-	return bpf_redirect(hop->peer.ifindex, 0);
+	cf_write_eth(eth, hop->way);
+	return bpf_redirect(hop->way->ifindex, 0);
 }
 
 #endif

@@ -46,7 +46,7 @@ CF_INLINE int cf_route(cf_context *ctx, const struct cf_config *config, __be32 h
 {
 	int verdict = cf_find_next_hop(ctx, config, host, hop);
 
-	return verdict == CF_PASS && !hop->peer.ifindex ? CF_NOT_OURS : verdict;
+	return verdict == CF_PASS && !hop->way->ifindex ? CF_NOT_OURS : verdict;
 }
 
 CF_INLINE int cf_transmit(cf_context *ctx, const struct cf_config *config, const struct cf_hop *hop)
@@ -55,8 +55,8 @@ CF_INLINE int cf_transmit(cf_context *ctx, const struct cf_config *config, const
 
 	if ((void *)(eth + 1) > cf_data_end(ctx))
 		return cf_drop(ctx, CF_DROP_TRUNCATED);
-	cf_write_eth(eth, &hop->peer);
-	return hop->peer.ifindex == ctx->ingress_ifindex ? XDP_TX : bpf_redirect(hop->peer.ifindex, 0);
+	cf_write_eth(eth, hop->way);
+	return hop->way->ifindex == ctx->ingress_ifindex ? XDP_TX : bpf_redirect(hop->way->ifindex, 0);
 }
 
 #endif

@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* The way of a packet through a bouncer or divider: outer headers are rewritten, the inner packet is not touched. */
+/* The way of a packet through a bouncer or divider: outer headers are rewritten, the inner packet is not touched.
+ *
+ * One implementation in two places: at the end of the uplink program (tcx), where segmentation offload survives, and as
+ * an XDP program of its own where the driver runs it.
+ */
 #ifndef CLOUDFABRIC_TRANSIT_H
 #define CLOUDFABRIC_TRANSIT_H
 
@@ -31,35 +35,39 @@ CF_INLINE int cf_read_tunnel(cf_context *ctx, const struct cf_config *config, st
 	return verdict;
 }
 
-/* Sends a tunnel packet on: from this host, to `next`. */
+/* Sends a tunnel packet on, from this host to `next`, and counts `verdict`. */
 CF_INLINE int cf_forward_tunnel(cf_context *ctx, const struct cf_config *config, const struct cf_tunnel *tunnel,
-				const struct cf_next *next, const struct cf_hop *hop)
+				const struct cf_next *next, int verdict)
 {
 	struct cf_eth *eth = cf_data(ctx);
 	struct cf_outer *outer = (void *)(eth + 1);
 	struct cf_bounce_option *bounce = cf_data(ctx) + (tunnel->bounce_offset & 0x1ff); /* < 512, for the verifier */
+	struct cf_hop hop;
+	int routed = cf_route(ctx, config, next->host, &hop);
 
+	if (routed == CF_NOT_OURS)
+		return cf_pass(ctx);
+	if (routed != CF_PASS)
+		return cf_drop(ctx, routed);
 	if ((void *)(outer + 1) > cf_data_end(ctx) || (void *)(bounce + 1) > cf_data_end(ctx))
 		return cf_drop(ctx, CF_DROP_TRUNCATED);
 	bounce->stage = next->stage;
 	cf_address_outer(&outer->ip, config->address, next->host, config->ttl);
-	return cf_transmit(ctx, config, hop);
+	cf_count(ctx, verdict);
+	return cf_transmit(ctx, config, &hop);
 }
 
-/* Everything that is not a bounced packet for another host is passed on: the uplink program's, or the host's own. As
- * XDP it comes before the uplink program, as tcx after it; a host with the XDP program has the tcx one too, for what
- * XDP cannot send.
+/* XDP in front of the uplink program: takes the bounced packets that it can send on, and refuses what no program takes.
+ * The rest, so also every packet whose destination this host's tables do not have, is left to the uplink program.
  */
 CF_INLINE int cf_through_transit(cf_context *ctx)
 {
 	__u32 zero = 0;
 	struct cf_config *self = cf_lookup(ctx, config, &zero);
-	struct cf_address_key key;
 	struct cf_tunnel tunnel;
 	struct cf_flow flow;
 	struct cf_next next;
-	struct cf_hop hop;
-	int verdict, routed;
+	int verdict;
 
 	if (!self)
 		return cf_pass(ctx);
@@ -68,24 +76,14 @@ CF_INLINE int cf_through_transit(cf_context *ctx)
 		return cf_pass(ctx);
 	if (verdict != CF_PASS)
 		return cf_drop(ctx, verdict);
-	if (!cf_lookup(ctx, hosts, &tunnel.source))
+	if (!cf_known_host(ctx, self, tunnel.source))
 		return cf_drop(ctx, CF_DROP_UNKNOWN_HOST);
-	if (tunnel.stage == CF_STAGE_NONE || tunnel.control)
-		return cf_pass(ctx);
-	key.vni = tunnel.vni;
-	key.address = flow.destination;
-	if (cf_lookup(ctx, endpoints, &key))
+	if (tunnel.stage == CF_STAGE_NONE || tunnel.stage == CF_STAGE_HOST || tunnel.control)
 		return cf_pass(ctx);
 	verdict = cf_next_host(ctx, self, tunnel.vni, &flow, tunnel.stage, &next);
 	if (verdict >= CF_DROP_FIRST)
-		return cf_drop(ctx, verdict);
-	routed = cf_route(ctx, self, next.host, &hop);
-	if (routed == CF_NOT_OURS)
 		return cf_pass(ctx);
-	if (routed != CF_PASS)
-		return cf_drop(ctx, routed);
-	cf_count(ctx, verdict);
-	return cf_forward_tunnel(ctx, self, &tunnel, &next, &hop);
+	return cf_forward_tunnel(ctx, self, &tunnel, &next, verdict);
 }
 
 #endif

@@ -11,6 +11,7 @@
 
 enum {
 	CF_MAGLEV_SLOTS = 1021, /* prime (Maglev, NSDI 2016, section 3.4); 4 KiB a group, even up to some 50 hosts */
+	CF_NEXT_HOPS = 4096,	/* power of two */
 	CF_GROUP_DIVIDERS = 0,	/* cf_group_key.segment of a VPC's dividers; subnets count from 1 */
 };
 
@@ -44,14 +45,22 @@ struct cf_host {
 	__be32 address;
 };
 
-/* A host of this fabric. Value of `hosts`, keyed by its underlay address (__be32). The agent writes zeros; the programs
- * keep the next hop of the way there in it, so that a packet costs no routing look-up.
- */
+/* A host of this fabric. Value of `hosts`, keyed by its underlay address (__be32). */
 struct cf_peer {
-	__u32 ifindex; /* interface to the next hop; 0: not resolved yet */
-	__u32 expires; /* low half of jiffies at which the next hop is looked up again */
+	__u32 flags; /* none defined yet */
+};
+
+/* The way to a host, as this CPU last found it. Value of `next_hops`, a cache that only the programs use; the slot is
+ * the low bits of the host's address.
+ */
+struct cf_next_hop {
+	__be32 address;	  /* of the host */
+	__u32 generation; /* cf_config.generation when it was found to be a host of this fabric */
+	__u32 expires;	  /* low half of jiffies at which the way is looked up again */
+	__u32 ifindex;	  /* interface to the next hop; 0: not resolved */
 	__u8 next_hop_mac[6];
 	__u8 own_mac[6];
+	__u32 reserved; /* two to a cache line */
 };
 
 /* Key of `routes`, the divider's longest-prefix-match trie. prefixlen counts the 32 bits of the VNI too. */
@@ -81,6 +90,7 @@ struct cf_config {
 	__be32 address;	     /* underlay address: outer source, and the only outer destination accepted */
 	__u32 uplink;	     /* ifindex of the interface to the underlay */
 	__u32 mtu;	     /* of the underlay, bytes, without Ethernet header */
+	__u32 generation;    /* grows, from 1, whenever a host leaves: what `next_hops` holds is checked again */
 	__u8 gateway_mac[6]; /* what every workload sees as the owner of every other address */
 	__u8 ttl;	     /* outer TTL */
 	__u8 reserved;

@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* The way of a packet into a workload: decapsulated and delivered; and back out when its destination is not here any
- * more. */
+/* The way of a packet that comes in by the uplink: decapsulated and delivered to a workload, sent on by a bouncer or
+ * divider, or sent back when its destination is not here any more.
+ */
 #ifndef CLOUDFABRIC_UPLINK_H
 #define CLOUDFABRIC_UPLINK_H
 
 #include "transit.h"
 
 /* Learns the direct path back. Reads first: a write per packet would cost more than everything else here. */
-CF_INLINE void cf_learn(cf_context *ctx, const struct cf_tunnel *tunnel, __be32 source)
+CF_INLINE void cf_learn(cf_context *ctx, const struct cf_config *config, const struct cf_tunnel *tunnel, __be32 source)
 {
 	struct cf_address_key key = {.vni = tunnel->vni, .address = source};
 	struct cf_host *known = cf_lookup(ctx, learnt, &key);
@@ -16,7 +17,7 @@ CF_INLINE void cf_learn(cf_context *ctx, const struct cf_tunnel *tunnel, __be32 
 	if (known && known->address == host.address)
 		return;
 	/* The outer source was checked; what the option says was not. */
-	if (tunnel->stage && !cf_lookup(ctx, hosts, &host.address))
+	if (tunnel->stage && !cf_known_host(ctx, config, host.address))
 		return;
 	if (!cf_update(ctx, learnt, &key, &host))
 		cf_count(ctx, CF_LEARNT);
@@ -131,6 +132,7 @@ CF_INLINE int cf_from_uplink(cf_context *ctx)
 	struct cf_address_key key;
 	struct cf_tunnel tunnel;
 	struct cf_flow flow;
+	struct cf_next next;
 	int verdict;
 
 	if (!self)
@@ -140,7 +142,7 @@ CF_INLINE int cf_from_uplink(cf_context *ctx)
 		return cf_pass(ctx);
 	if (verdict != CF_PASS)
 		return cf_drop(ctx, verdict);
-	if (!cf_lookup(ctx, hosts, &tunnel.source))
+	if (!cf_known_host(ctx, self, tunnel.source))
 		return cf_drop(ctx, CF_DROP_UNKNOWN_HOST);
 
 	key.vni = tunnel.vni;
@@ -149,7 +151,7 @@ CF_INLINE int cf_from_uplink(cf_context *ctx)
 	if (tunnel.control)
 		cf_forget_path(ctx, &tunnel, flow.destination);
 	else if (endpoint)
-		cf_learn(ctx, &tunnel, flow.source);
+		cf_learn(ctx, self, &tunnel, flow.source);
 	if (endpoint)
 		return cf_decapsulate(ctx, self, &tunnel, endpoint);
 	if (tunnel.control) /* direct-path packets carry no option, so what came back carries none */
@@ -158,7 +160,10 @@ CF_INLINE int cf_from_uplink(cf_context *ctx)
 			       : cf_drop(ctx, CF_DROP_BAD_GENEVE);
 	if (tunnel.stage == CF_STAGE_NONE)
 		return cf_return_to_sender(ctx, self, &tunnel);
-	return cf_pass(ctx); /* the transit program comes next */
+	verdict = cf_next_host(ctx, self, tunnel.vni, &flow, tunnel.stage, &next);
+	if (verdict >= CF_DROP_FIRST)
+		return cf_drop(ctx, verdict);
+	return cf_forward_tunnel(ctx, self, &tunnel, &next, verdict);
 }
 
 #endif

@@ -30,6 +30,7 @@ __all__ = [
     "GroupKey",
     "Host",
     "Interface",
+    "NextHop",
     "Packed",
     "Peer",
     "Route",
@@ -195,12 +196,22 @@ class Host(Packed):
 
 @dataclass(frozen=True, slots=True)
 class Peer(Packed):
-    """A host of this fabric: value of `hosts`. Written as zeros; the programs keep the next hop there."""
+    """A host of this fabric: value of `hosts`."""
 
-    ifindex: U32 = 0
-    expires: U32 = 0
-    next_hop_mac: Mac = bytes(6)
-    own_mac: Mac = bytes(6)
+    flags: U32 = 0
+
+
+@dataclass(frozen=True, slots=True)
+class NextHop(Packed):
+    """The way to a host as a CPU last found it: value of `next_hops`, which belongs to the programs."""
+
+    address: BE32
+    generation: U32
+    expires: U32
+    ifindex: U32
+    next_hop_mac: Mac
+    own_mac: Mac
+    reserved: U32 = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,11 +252,15 @@ class Group(Packed):
 
 @dataclass(frozen=True, slots=True)
 class Config(Packed):
-    """Facts about this host: element 0 of `config`; `mtu` in bytes, without the Ethernet header."""
+    """Facts about this host: element 0 of `config`; `mtu` in bytes, without the Ethernet header.
+
+    `generation` is 1 or more, and grows whenever a host leaves the fabric.
+    """
 
     address: BE32
     uplink: U32
     mtu: U32
+    generation: U32
     gateway_mac: Mac
     ttl: U8
     reserved: U8 = 0

@@ -77,7 +77,7 @@ _SIZES = {
 
 
 class Program(IntEnum):
-    """The programs of a host: at a workload's interface, and the two at the uplink, in the order in which they run."""
+    """The programs of a host: at a workload's interface, at the uplink, and the XDP one that may come before that."""
 
     ENDPOINT = 0
     UPLINK = 1
@@ -300,13 +300,6 @@ cdef class Host:
         if isinstance(ifindexes, int):
             return [self.run(program, frame, ifindexes) for frame in frames]
         return [self.run(program, frame, ifindex) for frame, ifindex in zip(frames, ifindexes, strict=True)]
-
-    def receive(self, frame):
-        """Take a frame from the underlay through the uplink's programs: UPLINK, and TRANSIT if that passes it."""
-        cdef object outcome = self.run(Program.UPLINK, frame, 0)
-        if outcome.action is Action.PASS:
-            outcome = self.run(Program.TRANSIT, frame, 0)
-        return outcome
 
     cdef run(self, int program, frame, int ifindex):
         cdef const unsigned char[::1] view = frame

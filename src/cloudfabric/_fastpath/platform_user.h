@@ -153,11 +153,16 @@ static inline int cf_reply(cf_context *ctx)
 	return ctx->action = CF_USER_REPLY;
 }
 
-static inline int cf_route(cf_context *ctx, const struct cf_config *config, __be32 host, struct cf_hop *hop)
+static inline int cf_known_host(cf_context *ctx, const struct cf_config *config, __be32 address)
 {
 	(void)config;
+	return cf_lookup(ctx, hosts, &address) != NULL;
+}
+
+static inline int cf_route(cf_context *ctx, const struct cf_config *config, __be32 host, struct cf_hop *hop)
+{
 	hop->host = host;
-	return cf_lookup(ctx, hosts, &host) ? CF_PASS : CF_DROP_UNKNOWN_HOST;
+	return cf_known_host(ctx, config, host) ? CF_PASS : CF_DROP_UNKNOWN_HOST;
 }
 
 /* Layer 2 of the underlay is not simulated: the MAC addresses are zero. */
@@ -210,8 +215,7 @@ static inline int cf_user_host_init(struct cf_user_host *host, const __u32 *size
 
 enum cf_user_program { CF_USER_ENDPOINT, CF_USER_UPLINK, CF_USER_TRANSIT };
 
-/* Runs one program on the frame that is in the buffer. The chain of a virtual uplink is CF_USER_UPLINK, then
- * CF_USER_TRANSIT. */
+/* Runs one program on the frame in the buffer. CF_USER_TRANSIT is what XDP does in front of CF_USER_UPLINK. */
 static inline int cf_user_run(cf_context *ctx, int program)
 {
 	ctx->counted = 0;

@@ -125,7 +125,7 @@ def bench() -> Bench:
 def test_the_host_s_own_facts_are_written(bench: Bench) -> None:
     [value] = bench.rows("config").values()
 
-    assert layout.Config.unpack(value) == layout.Config(0xAC1E0001, 2, 1400, GATEWAY_MAC, 64)
+    assert layout.Config.unpack(value) == layout.Config(0xAC1E0001, 2, 1400, 1, GATEWAY_MAC, 64)
 
 
 def test_each_sort_of_entry_has_its_row(bench: Bench) -> None:
@@ -381,15 +381,39 @@ def test_a_replaced_state_notices_interfaces_that_moved(bench: Bench) -> None:
     assert bench.endpoint(DB) == layout.Endpoint(7, 1, DB.mac)
 
 
-def test_programs_keep_what_they_wrote_about_hosts(bench: Bench) -> None:
+def generation(bench: Bench) -> int:
+    [value] = bench.rows("config").values()
+    return layout.Config.unpack(value).generation
+
+
+def test_programs_are_told_when_a_host_leaves(bench: Bench) -> None:
+    """They keep the hosts that they know; a new generation makes them ask again."""
     bench.tables.apply(SHARED, ())
-    key = layout.ADDRESS.pack(0xAC1E0002)
-    learnt = layout.Peer(2, 99, b"\2" * 6, b"\4" * 6).pack()
-    bench.host.maps["hosts"].update(key, learnt)
+    before = generation(bench)
 
+    bench.tables.apply(SHARED, ())
     bench.tables.replace(SHARED)
+    unchanged = generation(bench)
+    bench.tables.apply((), [KnownHost(0xAC1E0002).key])
 
-    assert bench.host.maps["hosts"].lookup(key) == learnt
+    assert (unchanged, generation(bench)) == (before, before + 1)
+
+
+def test_a_restarted_agent_begins_a_new_generation(bench: Bench) -> None:
+    before = generation(bench)
+
+    bench.opened()
+
+    assert generation(bench) == before + 1
+
+
+def test_generations_begin_again_at_one(bench: Bench) -> None:
+    last = layout.Config(0xAC1E0001, 2, 1400, 0xFFFFFFFF, GATEWAY_MAC, 64)
+    bench.host.maps["config"].update(layout.INDEX.pack(0), last.pack())
+
+    bench.opened()
+
+    assert generation(bench) == 1
 
 
 # --- learnt paths ----------------------------------------------------------------------------------------------------

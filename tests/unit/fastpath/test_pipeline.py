@@ -56,9 +56,9 @@ def test_two_hosts_learn_the_direct_path() -> None:
         tables.group(1, host=2)
     request, reply = bytes(inner(destination=SAME_SUBNET)), bytes(inner(source=SAME_SUBNET, destination=LOCAL))
 
-    there = second.receive(first.process(Program.ENDPOINT, request, FIRST).frame)
+    there = second.process(Program.UPLINK, first.process(Program.ENDPOINT, request, FIRST).frame)
     back = second.process(Program.ENDPOINT, reply, FIRST)
-    arrived = first.receive(back.frame)
+    arrived = first.process(Program.UPLINK, back.frame)
     again = first.process(Program.ENDPOINT, request, FIRST)
 
     assert there.verdicts == (Verdict.LEARNT, Verdict.DELIVERED)
@@ -80,11 +80,11 @@ def test_a_packet_meets_a_bounded_number_of_hosts() -> None:
     frame = bytes(tunnel(inner(source=SAME_SUBNET, destination=OTHER_SUBNET), stage=1))
 
     at, hops = 1, 0
-    outcome = hosts[at].receive(frame)
+    outcome = hosts[at].process(Program.UPLINK, frame)
     while outcome.action is Action.TRANSMIT:
         hops += 1
         at = next(number for number, address in HOSTS.items() if packed(address) == outcome.host.to_bytes(4, "big"))
-        outcome = hosts[at].receive(outcome.frame)
+        outcome = hosts[at].process(Program.UPLINK, outcome.frame)
 
     assert (outcome.action, outcome.verdicts) == (Action.DROP, (Verdict.DROP_UNKNOWN_ADDRESS,))
     assert hops == 2
@@ -186,6 +186,6 @@ class TestUserMap:
         with pytest.raises(MapError):
             maps["members"].delete_batch(bytes(8), missing_ok=False)
         with pytest.raises(MapError):
-            maps["config"].update(struct.pack("=I", 1), bytes(20))
-        with pytest.raises(TypeError, match="20 bytes is not made of 64-bit counters"):
-            maps["config"].sum_u64()
+            maps["config"].update(struct.pack("=I", 1), bytes(24))
+        with pytest.raises(TypeError, match="4 bytes is not made of 64-bit counters"):
+            maps["hosts"].sum_u64()

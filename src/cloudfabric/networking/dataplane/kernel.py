@@ -8,6 +8,7 @@ plane listens to the kernel's link events and wires endpoints as their interface
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from cloudfabric._fastpath.verdicts import Verdict
@@ -114,6 +115,7 @@ class KernelDataplane:
 
     def _open(self) -> LinkWatch:
         uplink = require_index(self._facts.uplink)
+        _allow_forwarding(self._facts.uplink)
         for directory in (self._pins, self._pins / "maps"):
             directory.mkdir(mode=0o700, exist_ok=True)
         programs = HostPrograms(self._pins, self._max_entries, self._xdp)
@@ -162,6 +164,15 @@ class KernelDataplane:
             self._settled.clear()
         else:
             self._settled.set()
+
+
+def _allow_forwarding(interface: str) -> None:
+    """Let programs look up next hops: the kernel answers bpf_fib_lookup only for an interface that forwards.
+
+    Where this is not allowed, packets take the slower way through the kernel's own routing (bpf_redirect_neigh).
+    """
+    with suppress(PermissionError, FileNotFoundError):
+        Path(f"/proc/sys/net/ipv4/conf/{interface}/forwarding").write_text("1", encoding="ascii")
 
 
 class _KernelInterfaces:

@@ -2,14 +2,13 @@
 """The BPF programs of one host: loaded, attached, and replaced without a packet seeing the change.
 
 Below the host's directory in a BPF file system, `maps/<name>` are the maps that all programs share and `links/<name>`
-hold the programs in their places: `links/uplink`, `links/transit`, perhaps `links/transit-xdp`, and one per workload
-interface, named like it. Both outlive the process. Opening them again loads the programs of this version, which take
-the pinned maps over, and puts them into the existing links.
+hold the programs in their places: `links/uplink`, perhaps `links/transit-xdp`, and one per workload interface, named
+like it. Both outlive the process. Opening them again loads the programs of this version, which take the pinned maps
+over, and puts them into the existing links.
 
-At the uplink the order matters: `cf_uplink` delivers what is for this host's workloads and hands the rest to the
-transit program behind it. On a network card whose driver runs XDP, bouncer and divider also run there, before both,
-where a packet costs least; on a virtual interface that would throw segmentation offload away. Kernels before 6.6 have
-no tcx; there the programs are filters of clsact, ordered by priority, which go with their interface.
+At the uplink `cf_uplink` does everything. On a network card whose driver runs XDP, bouncer and divider can also run
+before it, where a packet costs least; on a virtual interface that would throw segmentation offload away. Kernels before
+6.6 have no tcx; there the programs are filters of clsact, which go with their interface.
 """
 
 from collections.abc import Mapping
@@ -22,8 +21,7 @@ from cloudfabric._fastpath.maps import Map
 
 __all__ = ["HostPrograms"]
 
-_UPLINK, _TRANSIT, _XDP = "uplink", "transit", "transit-xdp"
-_UPLINK_PRIORITY, _TRANSIT_PRIORITY = 1, 2
+_UPLINK, _XDP = "uplink", "transit-xdp"
 
 
 class HostPrograms:
@@ -44,7 +42,7 @@ class HostPrograms:
         maps: dict[str, Map] = {}
         programs: dict[str, Program] = {}
         try:
-            for name in ("endpoint.bpf.o", "uplink.bpf.o", "transit_tc.bpf.o", *(["transit.bpf.o"] if xdp else [])):
+            for name in ("endpoint.bpf.o", "uplink.bpf.o", *(["transit.bpf.o"] if xdp else [])):
                 loaded = _load(name, pins / "maps", max_entries)
                 self._objects.append(loaded)
                 maps.update(loaded.maps)
@@ -56,38 +54,36 @@ class HostPrograms:
         self.maps: Mapping[str, Map] = MappingProxyType(maps)
         self._endpoint = programs["cf_endpoint"]
         self._uplink = programs["cf_uplink"]
-        self._transit = programs["cf_transit_tc"]
         self._xdp = programs.get("cf_transit_xdp")
 
     def attach_uplink(self, ifindex: int) -> None:
-        """Put the uplink and transit programs at the interface to the underlay, or in the place of those there."""
-        self._attach(self._uplink, _UPLINK, ifindex, _UPLINK_PRIORITY)
-        self._attach(self._transit, _TRANSIT, ifindex, _TRANSIT_PRIORITY)
+        """Put the uplink program, and XDP in front of it, at the interface to the underlay, or replace those there."""
+        self._attach(self._uplink, _UPLINK, ifindex)
         if self._xdp is not None and not self._take_over(self._xdp, _XDP, ifindex):
             self._xdp.attach_xdp(ifindex, mode=XdpMode.NATIVE, pin_path=self._links / _XDP).close()
 
     def attach_endpoint(self, interface: str, ifindex: int) -> None:
         """Put the endpoint program at the host's side of a workload's interface, or in the place of the one there."""
-        self._attach(self._endpoint, interface, ifindex, _UPLINK_PRIORITY)
+        self._attach(self._endpoint, interface, ifindex)
 
     def detach_endpoint(self, interface: str, ifindex: int) -> None:
         """Take the endpoint program away from an interface; does nothing if that is gone."""
         (self._links / interface).unlink(missing_ok=True)
         if not self._tcx:
-            ClsactFilter(ifindex, priority=_UPLINK_PRIORITY).detach()
+            ClsactFilter(ifindex).detach()
 
     def attached_endpoints(self) -> tuple[str, ...]:
         """Return the interfaces for which a link is pinned, whether they still exist or not."""
-        return tuple(pin.name for pin in self._links.iterdir() if pin.name not in (_UPLINK, _TRANSIT, _XDP))
+        return tuple(pin.name for pin in self._links.iterdir() if pin.name not in (_UPLINK, _XDP))
 
     def close(self) -> None:
         """Give up all handles; what is attached stays attached."""
         for loaded in self._objects:
             loaded.close()
 
-    def _attach(self, program: Program, name: str, ifindex: int, priority: int) -> None:
+    def _attach(self, program: Program, name: str, ifindex: int) -> None:
         if not self._tcx:
-            program.attach_clsact(ifindex, priority=priority, replace=True)
+            program.attach_clsact(ifindex, replace=True)
         elif not self._take_over(program, name, ifindex):
             program.attach_tcx(ifindex, pin_path=self._links / name).close()
 

@@ -24,12 +24,12 @@ from cloudfabric.networking.goalstate import Group, Key, KnownHost, LocalEndpoin
 
 __all__ = [
     "CONFIG_KEY",
-    "OWNED_BY_PROGRAMS",
     "SHARED_TABLES",
     "address_key",
     "address_of",
     "config",
     "endpoint",
+    "generation_of",
     "holder",
     "host",
     "host_of",
@@ -42,9 +42,6 @@ __all__ = [
 
 SHARED_TABLES = ("hosts", "members", "routes", "groups")
 """Tables that hold one row per entry of their sort; those of local endpoints follow the interfaces that exist."""
-
-OWNED_BY_PROGRAMS = frozenset({"hosts"})
-"""Tables whose values the programs write: an agent adds and removes rows, and leaves those that are there alone."""
 
 CONFIG_KEY = INDEX.pack(0)
 
@@ -133,6 +130,11 @@ def host_of(key: bytes) -> int:
     return int(address)
 
 
-def config(facts: HostFacts, uplink: int) -> bytes:
-    """Return the value of the one row of `config`."""
-    return Config(int(facts.address), uplink, facts.mtu, GATEWAY_MAC, facts.ttl).pack()
+def config(facts: HostFacts, uplink: int, generation: int) -> bytes:
+    """Return the value of the one row of `config`; `generation` is 1 or more."""
+    return Config(int(facts.address), uplink, facts.mtu, generation, GATEWAY_MAC, facts.ttl).pack()
+
+
+def generation_of(value: bytes) -> int:
+    """Read the generation in the row of `config`; 0 if nobody has written it yet."""
+    return Config.unpack(value).generation

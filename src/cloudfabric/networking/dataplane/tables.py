@@ -32,6 +32,9 @@ Row = tuple[Key, bytes, bytes]
 """Which entry a row is for, its key and its value."""
 
 
+_LAST_GENERATION = 0xFFFFFFFF
+
+
 class Table(Protocol):
     """One table of a host: `_fastpath.maps.Map` or `_fastpath.encap.UserMap`."""
 
@@ -106,6 +109,7 @@ class HostTables:
         self._by_interface: dict[str, Key] = {}
         self._wired: dict[Key, int] = {}  # index of the interface
         self._slots: SlotAllocator[Key] = SlotAllocator(tables["endpoint_counters"].max_entries)
+        self._facts: tuple[HostFacts, int] | None = None
 
     @property
     def pending(self) -> tuple[Key, ...]:
@@ -119,7 +123,8 @@ class HostTables:
             facts: about the host.
             uplink: index of the interface to the underlay.
         """
-        self._tables["config"].update(records.CONFIG_KEY, records.config(facts, uplink))
+        self._facts = facts, uplink
+        self._begin_generation()
         for value in _rows(self._tables["interfaces"]).values():
             key, slot = records.holder(value)
             try:
@@ -206,8 +211,7 @@ class HostTables:
     def _write(self, table: str, rows: Sequence[Row], present: Mapping[bytes, bytes] | None = None) -> list[Failure]:
         """Write rows that differ from what is present; a row that is refused does not stop those behind it."""
         if present:
-            own = table in records.OWNED_BY_PROGRAMS  # the value of a row that is there is not ours to write
-            rows = [row for row in rows if present.get(row[1]) != row[2] and not (own and row[1] in present)]
+            rows = [row for row in rows if present.get(row[1]) != row[2]]
         failures: list[Failure] = []
         start = 0
         while start < len(rows):
@@ -226,9 +230,18 @@ class HostTables:
         if not keys:
             return
         self._tables[table].delete_batch(b"".join(keys))
-        if table == "hosts":  # nothing may be sent to a host that is no longer part of the fabric
+        if table == "hosts":  # nothing may be sent to a host that is no longer part of the fabric, or taken from it
+            self._begin_generation()
             for key in keys:
                 self.forget_learnt(records.host_of(key))
+
+    def _begin_generation(self) -> None:
+        """Write `config` anew, so that the programs ask again which hosts they know."""
+        if self._facts is None:
+            raise RuntimeError("these tables were not opened; call open() first")
+        [value] = _rows(self._tables["config"]).values()
+        generation = records.generation_of(value) % _LAST_GENERATION + 1
+        self._tables["config"].update(records.CONFIG_KEY, records.config(*self._facts, generation))
 
     def _want(self, endpoints: Sequence[LocalEndpoint], present: bool = False) -> list[Failure]:
         for endpoint in endpoints:

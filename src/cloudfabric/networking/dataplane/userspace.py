@@ -62,7 +62,7 @@ class UserSpaceDataplane:
 
     def from_underlay(self, frame: bytes) -> Outcome:
         """Take a frame that came in from the underlay."""
-        return self._host.receive(frame)
+        return self._host.process(Program.UPLINK, frame)
 
     async def open(self) -> None:
         """Begin: the host's facts are in the tables."""
