@@ -14,6 +14,8 @@ from typing import Protocol
 
 import pytest
 
+from tests.conftest import pytest_runtest_setup  # noqa: F401  # the rule for what needs the kernel holds here too
+
 PEERS = Path(__file__).parent / "peers"
 INCLUDE = Path(__file__).parents[1] / "bpf" / "include"
 SMOKE = os.environ.get("CLOUDFABRIC_BENCH") == "smoke"

@@ -20,6 +20,13 @@ from tests.support.network_world import RecordingHosts
 EXAMPLE = Path(__file__).parents[2] / "examples" / "custom_controller.py"
 
 
+def test_the_readme_shows_the_example() -> None:
+    readme = (EXAMPLE.parents[1] / "README.md").read_text(encoding="utf-8")
+    shown = readme.split("<!-- embedding -->")[1].split("<!-- /embedding -->")[0].strip()
+    code = EXAMPLE.read_text(encoding="utf-8").split("\n", 1)[1]  # without the licence line
+    assert shown == f"```python\n{code}```"
+
+
 class Welcome(Controller[Tenant]):
     kind = Tenant
     name: ClassVar[str] = "welcome"
