@@ -4,9 +4,9 @@
 A round fills an empty hash map (8-byte keys, 16-byte values) with 16,384 entries; only the filling counts. All sides
 have their keys and values ready in memory. Figures are millions of entries per second.
 
-The map is preallocated, as the data plane's `endpoints` is. Its large tables (`members`, `groups`) are allocated entry by
-entry; there the kernel's allocator takes most of the time on every side, which leaves less to win. Those figures are
-here too, with a bound only where both sides make the same calls.
+The map is preallocated, as the data plane's `endpoints` is. Its large tables (`members`, `groups`) are allocated entry
+by entry; there the kernel's allocator takes most of the time on every side, which leaves less to win. Those figures
+are here too, with a bound only where both sides make the same calls.
 """
 
 import ctypes
