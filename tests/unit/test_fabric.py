@@ -34,7 +34,7 @@ class Welcome(Controller[Tenant]):
     async def reconcile(self, key: ObjectKey) -> None:
         tenant = self.informer.get(key)
         if tenant is not None:
-            await self.client.update_status(tenant.with_status(phase=Phase.PROVISIONED))
+            await self.client.update_status(tenant.with_status(phase=Phase.TERMINATING))
 
 
 def tenant(name: str) -> Tenant:
@@ -46,7 +46,7 @@ async def test_a_controller_runs_over_a_store() -> None:
         fabric.add(Welcome())
         await fabric.client.create(tenant("red"))
         await fabric.idle()
-        assert (await fabric.client.get(Tenant, "red")).status.phase is Phase.PROVISIONED
+        assert (await fabric.client.get(Tenant, "red")).status.phase is Phase.TERMINATING
         assert fabric.metrics()["welcome"].failures == 0
 
 

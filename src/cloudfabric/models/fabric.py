@@ -7,12 +7,12 @@ object of the same name, is what makes a VNI or an address unique: no lock and n
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
 from cloudfabric.models.fields import Subdomain, broken_rule
-from cloudfabric.models.metadata import ObjectMeta, ObjectReference
+from cloudfabric.models.metadata import ObjectMeta, ObjectReference, Phase
 from cloudfabric.models.object import Object, PhasedStatus, Scope, Spec, register
 
 __all__ = ["Allocation", "AllocationSpec", "Tenant", "TenantSpec", "TenantStatus"]
@@ -25,7 +25,11 @@ class TenantSpec(Spec):
 
 
 class TenantStatus(PhasedStatus):
-    """What is observed of a tenant."""
+    """What is observed of a tenant. It begins as Provisioned: nothing has to be made for it yet."""
+
+    phase: Annotated[Phase, Field(strict=False)] = Field(
+        default=Phase.PROVISIONED, description="Where the object is in its life."
+    )
 
 
 @register

@@ -98,9 +98,9 @@ async def test_a_controller_sees_its_own_writes(client: Client) -> None:
 
         async def reconcile(self, key: ObjectKey) -> None:
             tenant = self.informer.get(key)
-            if tenant is not None and tenant.status.phase is Phase.PENDING:
+            if tenant is not None and tenant.status.phase is Phase.PROVISIONED:
                 self.writes += 1
-                await self.client.update_status(tenant.with_status(phase=Phase.PROVISIONED))
+                await self.client.update_status(tenant.with_status(phase=Phase.FAILED))
                 self.context.enqueue(key)
 
     counter = Counter()
