@@ -69,7 +69,7 @@ async def test_objects_survive_in_a_store_on_disk(tmp_path: Path) -> None:
     async with Fabric.open(url) as fabric:
         fabric.add(Welcome())
         await fabric.idle()
-        assert (await fabric.client.get(Tenant, "red")).status.phase is Phase.PROVISIONED
+        assert (await fabric.client.get(Tenant, "red")).status.phase is Phase.TERMINATING
 
 
 async def test_leaving_closes_the_store() -> None:
