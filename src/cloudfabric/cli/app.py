@@ -16,7 +16,7 @@ Exit codes:
   2    wrong usage, or a manifest that breaks a rule
   3    a fabric of that name runs already
   4    there is no such fabric, or its process does not answer
-  130  ended by Ctrl-C before it was done (143: by SIGTERM)
+  130  ended by Ctrl-C before it was done (by another signal: 128 and its number)
 """
 
 _USER_SPACE = click.option(

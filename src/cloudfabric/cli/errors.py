@@ -18,8 +18,7 @@ class ExitCode(IntEnum):
     INVALID = 2  # wrong usage, or a manifest that breaks a rule
     CONFLICT = 3  # a fabric of that name runs already
     NOT_FOUND = 4  # there is no such fabric, or it does not answer
-    INTERRUPTED = 130  # Ctrl-C before the command was done (128 + SIGINT)
-    TERMINATED = 143  # SIGTERM before the command was done (128 + SIGTERM)
+    INTERRUPTED = 130  # Ctrl-C before the command was done; for other signals, too, 128 and the signal's number
 
 
 class CommandFailed(click.ClickException):

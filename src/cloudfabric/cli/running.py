@@ -23,8 +23,6 @@ from cloudfabric.cli.errors import CommandFailed, ExitCode, reported
 
 __all__ = ["Options", "demo", "down", "status", "up", "up_detached"]
 
-_ENDED_BY = {signal.SIGINT: ExitCode.INTERRUPTED, signal.SIGTERM: ExitCode.TERMINATED}
-
 
 @dataclass(frozen=True, slots=True)
 class Options:
@@ -51,7 +49,7 @@ def up(options: Options, ready_fd: int | None) -> None:
             signals.run(_keep_running(options, ready_fd, ready))
         except signals.Interrupted as interrupted:
             if not ready:
-                sys.exit(_ENDED_BY[signal.Signals(interrupted.number)])
+                sys.exit(interrupted.exit_code)
             click.echo("ended; nothing is left")
 
 
@@ -143,7 +141,7 @@ def demo(*, user_space: bool, as_json: bool, throughput: bool) -> bool:
             report = signals.run(run_demo(_user_space(user_space), throughput, _progress))
         except signals.Interrupted as interrupted:
             click.echo("interrupted; nothing is left", err=True)
-            sys.exit(_ENDED_BY[signal.Signals(interrupted.number)])
+            sys.exit(interrupted.exit_code)
     if as_json:
         click.echo(json.dumps(report.to_json(), indent=2))
     else:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Runs a coroutine so that Ctrl-C and SIGTERM end it in order, however often they come.
+"""Runs a coroutine so that Ctrl-C, SIGTERM and a closed terminal end it in order, however often they come.
 
 The first signal cancels the coroutine, which then takes down what it built; further ones are ignored until that is
 done, since half a clean-up is worse than a slow one.
@@ -14,8 +14,6 @@ __all__ = ["Interrupted", "run"]
 
 T = TypeVar("T")
 
-_SIGNALS = (signal.SIGINT, signal.SIGTERM)
-
 
 class Interrupted(Exception):
     """The coroutine was ended by a signal."""
@@ -23,6 +21,11 @@ class Interrupted(Exception):
     def __init__(self, number: int) -> None:
         super().__init__(signal.Signals(number).name)
         self.number = number
+
+    @property
+    def exit_code(self) -> int:
+        """What a process that a signal ended exits with, by the shell's convention."""
+        return 128 + self.number
 
 
 def run(main: Coroutine[object, object, T]) -> T:
@@ -38,12 +41,15 @@ def run(main: Coroutine[object, object, T]) -> T:
                 received.append(number)
                 task.cancel()
 
-        for number in _SIGNALS:
+        heeded = [signal.SIGINT, signal.SIGTERM]  # SIGINT also where a shell that put us into the background ignores it
+        if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # nohup(1) ignores it for us
+            heeded.append(signal.SIGHUP)
+        for number in heeded:
             loop.add_signal_handler(number, stop, number)
         try:
             return await task
         finally:
-            for number in _SIGNALS:
+            for number in heeded:
                 loop.remove_signal_handler(number)
 
     try:
