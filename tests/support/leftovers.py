@@ -6,6 +6,7 @@ import os
 import subprocess
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 __all__ = ["leftovers", "nothing_new_since", "wait_until"]
@@ -25,7 +26,7 @@ def leftovers() -> dict[str, set[str]]:
     }
 
 
-def nothing_new_since(before: dict[str, set[str]], seconds: float = 5.0) -> None:
+def nothing_new_since(before: dict[str, set[str]], seconds: float = 15.0) -> None:
     """Fail if there is something that was not there before; the kernel frees BPF objects a moment after their end."""
 
     def new() -> dict[str, set[str]]:
@@ -55,12 +56,16 @@ def _links() -> set[str]:
     return {entry["ifname"] for entry in json.loads(_output("ip", "-json", "link", "show"))}
 
 
+_GOING = ("No such file", "temporarily unavailable")
+"""What bpftool says of an object that goes while it is listed."""
+
+
 def _bpf(kind: str) -> set[str]:
     while True:
         listed = subprocess.run(["bpftool", "--json", kind, "list"], capture_output=True, text=True, check=False)
         if listed.returncode == 0:
             break
-        assert "No such file" in listed.stdout, listed  # an object went while it was listed
+        assert any(word in listed.stdout for word in _GOING), listed
     entries = json.loads(listed.stdout)
     return {f"{entry['id']} {entry.get('name', entry.get('type'))}" for entry in entries}
 
@@ -72,7 +77,11 @@ def _mounts() -> set[str]:
 
 def _files() -> set[str]:
     roots = (Path("/run/cloudfabric"), Path("/run/netns"))
-    return {str(path) for root in roots if root.exists() for path in (root, *root.rglob("*"))}
+    found = set()
+    for root in roots:
+        with suppress(FileNotFoundError):  # gone while it was listed
+            found |= {str(path) for path in (root, *root.rglob("*")) if path.exists()}
+    return found
 
 
 def _processes() -> set[str]:
