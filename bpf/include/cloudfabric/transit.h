@@ -35,6 +35,27 @@ CF_INLINE int cf_read_tunnel(cf_context *ctx, const struct cf_config *config, st
 	return verdict;
 }
 
+/* Reads a tunnel packet that a host of this fabric sent. False: the packet goes no further here, `action` is the
+ * program's result. */
+CF_INLINE int cf_admit_tunnel(cf_context *ctx, const struct cf_config *config, struct cf_tunnel *tunnel,
+			      struct cf_flow *flow, int *action)
+{
+	int verdict;
+
+	*action = cf_pass(ctx);
+	if (!config)
+		return 0;
+	verdict = cf_read_tunnel(ctx, config, tunnel, flow);
+	if (verdict == CF_NOT_OURS)
+		return 0;
+	if (verdict == CF_PASS && !cf_known_host(ctx, config, tunnel->source))
+		verdict = CF_DROP_UNKNOWN_HOST;
+	if (verdict == CF_PASS)
+		return 1;
+	*action = cf_drop(ctx, verdict);
+	return 0;
+}
+
 /* Sends a tunnel packet on, from this host to `next`, and counts `verdict`. */
 CF_INLINE int cf_forward_tunnel(cf_context *ctx, const struct cf_config *config, const struct cf_tunnel *tunnel,
 				const struct cf_next *next, int verdict)
@@ -67,17 +88,10 @@ CF_INLINE int cf_through_transit(cf_context *ctx)
 	struct cf_tunnel tunnel;
 	struct cf_flow flow;
 	struct cf_next next;
-	int verdict;
+	int verdict, action;
 
-	if (!self)
-		return cf_pass(ctx);
-	verdict = cf_read_tunnel(ctx, self, &tunnel, &flow);
-	if (verdict == CF_NOT_OURS)
-		return cf_pass(ctx);
-	if (verdict != CF_PASS)
-		return cf_drop(ctx, verdict);
-	if (!cf_known_host(ctx, self, tunnel.source))
-		return cf_drop(ctx, CF_DROP_UNKNOWN_HOST);
+	if (!cf_admit_tunnel(ctx, self, &tunnel, &flow, &action))
+		return action;
 	if (tunnel.stage == CF_STAGE_NONE || tunnel.stage == CF_STAGE_HOST || tunnel.control)
 		return cf_pass(ctx);
 	verdict = cf_next_host(ctx, self, tunnel.vni, &flow, tunnel.stage, &next);

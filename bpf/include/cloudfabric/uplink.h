@@ -133,18 +133,10 @@ CF_INLINE int cf_from_uplink(cf_context *ctx)
 	struct cf_tunnel tunnel;
 	struct cf_flow flow;
 	struct cf_next next;
-	int verdict;
+	int verdict, action;
 
-	if (!self)
-		return cf_pass(ctx);
-	verdict = cf_read_tunnel(ctx, self, &tunnel, &flow);
-	if (verdict == CF_NOT_OURS)
-		return cf_pass(ctx);
-	if (verdict != CF_PASS)
-		return cf_drop(ctx, verdict);
-	if (!cf_known_host(ctx, self, tunnel.source))
-		return cf_drop(ctx, CF_DROP_UNKNOWN_HOST);
-
+	if (!cf_admit_tunnel(ctx, self, &tunnel, &flow, &action))
+		return action;
 	key.vni = tunnel.vni;
 	key.address = flow.destination;
 	endpoint = cf_lookup(ctx, endpoints, &key);

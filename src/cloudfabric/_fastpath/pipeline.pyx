@@ -23,7 +23,7 @@ from cloudfabric._fastpath.verdicts import Verdict
 __all__ = ["Action", "Host", "Outcome", "Program", "UserMap"]
 
 
-cdef extern from "platform_user.h" nogil:
+cdef extern from "user_programs.h" nogil:
     enum:
         CF_USER_HEADROOM
         CF_USER_MAX_FRAME
