@@ -3,11 +3,11 @@
 
 Per packet: a frame of 64 bytes (inside the tunnel, where there is one), the shipped programs, BPF_PROG_TEST_RUN with a
 fresh packet for each run; `dataplane/rig.py` says how. The peer is a null program of the same type: what running any
-program costs. `target` is what the finished data plane must reach, recorded and not asserted.
+program costs. The goals are those of the finished data plane, with connection tracking.
 
 End to end: two hosts and one link, crossed by turns through CloudFabric and through VXLAN + bridge, which are set up
-side by side on it (`dataplane/hosts.py`). The bounds are asserted. The round trip is that of ICMP echo, answered by the
-kernel at the other end: between two processes it is mostly the time that the scheduler takes to wake them up.
+side by side on it (`dataplane/hosts.py`). The round trip is that of ICMP echo, answered by the kernel at the other
+end: between two processes it is mostly the time that the scheduler takes to wake them up.
 
 Every figure is that of the best round: whatever else the machine does only ever makes a round worse.
 """
@@ -127,7 +127,7 @@ def time_packets(benchmark: Benchmark, rig: Rig, smoke: bool) -> TimePackets:
         benchmark.extra_info["xlated_bytes"] = {name: info.xlated_len for name, info in infos.items()}
         benchmark.extra_info["jited_bytes"] = {name: info.jited_len for name, info in infos.items()}
         if target is not None:
-            benchmark.extra_info["target"] = target
+            benchmark.extra_info["goal"] = {"of": "value", "at_most": target}
 
     return measure
 
@@ -231,8 +231,8 @@ def test_round_trip(benchmark: Benchmark, hosts: TwoHosts, traffic: Traffic, smo
     minimum, value = map(min, zip(*own, strict=True))
     peer_minimum, peer_value = map(min, zip(*peer, strict=True))
     record(benchmark, value * 1e6, "us", VXLAN, peer_value * 1e6)
-    benchmark.extra_info.update({"minimum": minimum * 1e6, "peer_minimum": peer_minimum * 1e6, "at_most": 0.6})
-    assert smoke or value / peer_value <= 0.6, f"{value * 1e6:.3g} us, {VXLAN} {peer_value * 1e6:.3g} us"
+    benchmark.extra_info.update({"minimum": minimum * 1e6, "peer_minimum": peer_minimum * 1e6})
+    benchmark.extra_info["goal"] = {"of": "ratio", "at_most": 0.6}
 
 
 @pytest.mark.usefixtures("alone")
@@ -245,5 +245,4 @@ def test_up_time(benchmark: Benchmark, smoke: bool) -> None:
     )
     value, peer_value = map(min, zip(*rounds, strict=True))
     record(benchmark, value, "s", "bare namespaces and links by ip(8)", peer_value)
-    benchmark.extra_info["target"] = UP_SECONDS
-    assert smoke or value < UP_SECONDS
+    benchmark.extra_info["goal"] = {"of": "value", "at_most": UP_SECONDS}

@@ -2,8 +2,10 @@
 """How suites measure: two contestants in turns, in one process or two, each round's figure from both.
 
 Whatever else the machine does meets both alike, and each side's best round is its figure: noise only ever makes a round
-worse. `CLOUDFABRIC_BENCH=smoke` (tox, CI) runs everything once and small, to see that it works; then no bound is
-asserted, since one round says nothing.
+worse. `CLOUDFABRIC_BENCH=smoke` (tox, CI) runs everything once and small, to see that it works.
+
+What is to be reached stands beside a figure as its goal, `extra_info["goal"]`: of the ratio or of the value, at least
+or at most, how much. A run reports and does not judge, because the machine may be busy with something else.
 """
 
 import os
@@ -50,7 +52,7 @@ def paired(benchmark: Benchmark) -> Paired:
     """Measure `own` beside `peer` and store value, unit, peer, peer_value and ratio.
 
     Each call of either runs one round and returns its figure in `unit`, where more is better. `name` says what the
-    peer is; `at_least` is the ratio that must be reached.
+    peer is; `at_least` is the goal for the ratio.
     """
 
     def measure(own: Round, peer: Round, *, name: str, unit: str, rounds: int, at_least: float | None = None) -> None:
@@ -69,8 +71,7 @@ def paired(benchmark: Benchmark) -> Paired:
             {"value": value, "unit": unit, "peer": name, "peer_value": peer_value, "ratio": ratio}
         )
         if at_least is not None:
-            benchmark.extra_info["at_least"] = at_least
-            assert SMOKE or ratio >= at_least, f"{value:.4g} {unit}, {name} {peer_value:.4g} {unit}"
+            benchmark.extra_info["goal"] = {"of": "ratio", "at_least": at_least}
 
     return measure
 

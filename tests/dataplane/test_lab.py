@@ -2,7 +2,6 @@
 """A whole fabric in network namespaces: up, in use, changed while it runs, and down again at any moment."""
 
 import asyncio
-import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from ipaddress import IPv4Address
@@ -82,14 +81,11 @@ async def test_the_demo_compares_with_vxlan() -> None:
 
 
 async def test_every_endpoint_is_reachable_as_soon_as_it_is_up() -> None:
-    begun = time.perf_counter()
     async with running() as lab:
         pairs = [(one, other) for one in lab.workloads for other in lab.workloads if one.vni == other.vni]
         answers = await asyncio.gather(*(lab.substrate.ping(one, other.address.ip, WAIT) for one, other in pairs))
-        seconds = time.perf_counter() - begun
 
         assert None not in answers
-        assert seconds < 3.0
         assert [name for name, _ in lab.phases] == list(PHASES)
 
 
