@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 
@@ -55,7 +56,7 @@ def main(path: Path) -> None:
             column, justify="left" if column in ("benchmark", "peer", "goal") else "right", overflow="fold"
         )
     for row in rows(results["benchmarks"]):
-        table.add_row(*row)
+        table.add_row(*map(escape, row))  # a parametrised name ends in brackets, which rich would take for a style
     Console(width=160 if not sys.stdout.isatty() else None).print(table)
 
 

@@ -38,11 +38,12 @@ def test_a_benchmark_without_figures_shows_its_time() -> None:
 def test_the_table_is_printed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     results = tmp_path / "latest.json"
     machine = {"system": "Linux", "release": "6.18", "cpu": {"count": 2}}
-    results.write_text(json.dumps({"machine_info": machine, "benchmarks": [entry("b.py::test_x", **FIGURES)]}))
+    results.write_text(json.dumps({"machine_info": machine, "benchmarks": [entry("b.py::test_x[xdp]", **FIGURES)]}))
 
     main(results)
 
     assert "Linux 6.18, 2 CPUs" in (printed := capsys.readouterr().out)
+    assert "b.py::test_x[xdp]" in printed
     assert "1,234 ns" in printed
 
 
