@@ -1,25 +1,29 @@
 # SPDX-License-Identifier: Apache-2.0
 """The host side with real packets: a small fabric wired by hand in network namespaces, without any control side."""
 
-from collections.abc import AsyncIterator, Iterator
+import subprocess
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AsyncExitStack
 from ipaddress import IPv4Address
 from pathlib import Path
 
 import pytest
 
-from cloudfabric._fastpath.bpf import Hook, attached
+from cloudfabric._fastpath.bpf import Hook, Link, Object, attached
 from cloudfabric._fastpath.verdicts import Verdict
 from cloudfabric.lab import cleanup, exercise
 from cloudfabric.lab.namespaced import NamespaceSubstrate
+from cloudfabric.lab.paths import changes
 from cloudfabric.lab.state import StateDirectory
 from cloudfabric.networking.agent import HostAgent
 from cloudfabric.networking.dataplane import programs
 from cloudfabric.networking.dataplane.kernel import KernelDataplane
-from cloudfabric.networking.dataplane.links import LinkError, Links, index_of
+from cloudfabric.networking.dataplane.links import LinkError, Links, index_of, require_index
+from cloudfabric.networking.dataplane.namespaces import NamespaceExecutor
 from cloudfabric.networking.dataplane.protocol import HostFacts, NotWired
 from cloudfabric.networking.goalstate import Delta, KnownHost, LocalEndpoint, Member
 from tests.support.leftovers import leftovers, nothing_new_since
-from tests.support.small_fabric import HOSTS, SmallFabric, goal_states, small_fabric
+from tests.support.small_fabric import BOUNCER, DIVIDER, HOSTS, SmallFabric, goal_states, small_fabric
 
 WAIT = 3.0
 NAME = "cft-small"
@@ -247,6 +251,41 @@ async def test_transit_runs_as_xdp_where_it_is_asked_for(state: StateDirectory, 
             (Hook.TCX_INGRESS, "cf_uplink"),
             (Hook.XDP, "cf_transit_xdp"),
         ]
+
+
+async def test_a_bouncer_forwards_in_xdp_alone(
+    fabric: SmallFabric, substrate: NamespaceSubstrate, state: StateDirectory, compile_bpf: Callable[[str], Path]
+) -> None:
+    """With the uplink program taken away from the bouncer's host, only XDP can send the first packet on."""
+    bouncer, executor = BOUNCER[1], substrate.executor(BOUNCER[1])
+    facts = substrate.dataplane(bouncer).facts
+    dataplane = KernelDataplane(facts, executor, state.bpf / bouncer, xdp=True)
+    async with AsyncExitStack() as stack:
+        await dataplane.open()
+        stack.push_async_callback(dataplane.close)
+        with Link.open_pinned(state.bpf / bouncer / "links" / "uplink") as link:
+            link.detach()
+        # A veth takes frames from XDP_TX only if its other end runs XDP as well.
+        underlay = NamespaceExecutor(f"cf-{NAME}-_underlay")
+        stack.callback(underlay.close)
+        passing = stack.enter_context(Object(compile_bpf("probe"), programs=["pass"])).programs["pass"]
+        port = await underlay.run(require_index, "port-2")
+        stack.enter_context(await underlay.run(passing.attach_xdp, port))
+        # XDP cannot ask for a neighbour's MAC address.
+        inside(bouncer, "ping", "-c", "1", "-W", "2", str(HOSTS[DIVIDER]))
+        source, target = fabric.named("red/web"), fabric.named("red/db")
+        before = await dataplane.verdicts()
+
+        assert await substrate.ping(source, target.address.ip, WAIT) is not None
+
+        met = changes({bouncer: before}, {bouncer: await dataplane.verdicts()})[bouncer]
+        assert met == {Verdict.BOUNCER_TO_DIVIDER: 1}
+        assert await executor.run(hooks_of, "uplink") == [(Hook.XDP, "cf_transit_xdp")]
+
+
+def inside(space: str, *command: str) -> None:
+    """Run a command in a namespace of the fabric."""
+    subprocess.run(["ip", "netns", "exec", f"cf-{NAME}-{space}", *command], check=True, capture_output=True)
 
 
 async def test_a_link_pinned_for_an_interface_that_was_replaced_gives_way(
