@@ -91,11 +91,12 @@ class Bench:
         self.host = Host(sizes)
         self.counting = {name: CountingTable(table) for name, table in self.host.maps.items()}
         self.interfaces = FakeInterfaces()
+        self.waited_with: list[set[str]] = []  # addresses that were wired whenever programs were waited for
         self.tables = self.opened()
 
     def opened(self) -> HostTables:
         """A new reader and writer of the same tables, as after a restart of the agent."""
-        tables = HostTables(self.counting, self.interfaces)
+        tables = HostTables(self.counting, self.interfaces, lambda: self.waited_with.append(self.wired()))
         tables.open(FACTS, uplink=2)
         return tables
 
@@ -105,6 +106,9 @@ class Bench:
     def endpoint(self, entry: LocalEndpoint) -> layout.Endpoint | None:
         value = self.host.maps["endpoints"].lookup(records.address_key(entry.key))
         return None if value is None else layout.Endpoint.unpack(value)
+
+    def wired(self) -> set[str]:
+        return {str(IPv4Address(layout.AddressKey.unpack(key).address)) for key in self.rows("endpoints")}
 
     def forget_writes(self) -> None:
         for table in self.counting.values():
@@ -414,6 +418,55 @@ def test_generations_begin_again_at_one(bench: Bench) -> None:
     bench.opened()
 
     assert generation(bench) == 1
+
+
+# --- memory that programs may still read ------------------------------------------------------------------------------
+
+
+def test_new_endpoints_need_no_waiting(bench: Bench) -> None:
+    bench.interfaces.present = {"cf-web": 7, "cf-db": 8}
+    bench.tables.apply((WEB,), ())
+    bench.tables.apply((DB,), ())
+    assert bench.waited_with == []
+
+
+def test_no_endpoint_takes_the_memory_of_one_that_a_program_still_reads(bench: Bench) -> None:
+    bench.interfaces.present = {"cf-web": 7, "cf-db": 8}
+    bench.tables.apply((WEB,), ())
+
+    bench.tables.apply((), (WEB.key,))
+    assert bench.waited_with == []  # nothing takes the memory yet
+    bench.tables.apply((DB,), ())
+    bench.tables.apply((WEB,), ())
+
+    assert bench.waited_with == [set()]  # once, after the removal and before the next row
+
+
+def test_an_endpoint_that_changes_is_waited_for_before_the_next_row(bench: Bench) -> None:
+    bench.interfaces.present = {"cf-web": 7, "cf-db": 8}
+    bench.tables.apply((WEB, DB), ())
+    changed = [replace(entry, mac=bytes.fromhex("02cf0a00aaaa")) for entry in (WEB, DB)]
+
+    bench.tables.apply(changed, ())
+
+    # Two tables with two rows each, all of which replace another: programs are waited for between any two of them.
+    assert bench.waited_with == [{"10.0.1.2", "10.0.1.3"}] * 3
+    assert [bench.endpoint(entry) for entry in changed] == [
+        layout.Endpoint(7, 0, changed[0].mac),
+        layout.Endpoint(8, 1, changed[1].mac),
+    ]
+
+
+def test_an_endpoint_that_comes_again_unchanged_is_not_written(bench: Bench) -> None:
+    bench.interfaces.present = {"cf-web": 7}
+    bench.tables.apply((WEB,), ())
+    bench.forget_writes()
+
+    bench.tables.apply((WEB,), ())
+    bench.tables.replace((WEB,))
+
+    assert bench.writes == {}
+    assert bench.waited_with == []
 
 
 # --- learnt paths ----------------------------------------------------------------------------------------------------

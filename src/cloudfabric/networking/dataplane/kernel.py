@@ -12,6 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from cloudfabric._fastpath.verdicts import Verdict
+from cloudfabric.networking.dataplane.grace import GracePeriod
 from cloudfabric.networking.dataplane.links import index_of, require_index
 from cloudfabric.networking.dataplane.linkwatch import LinkEvent, LinkWatch
 from cloudfabric.networking.dataplane.namespaces import NamespaceExecutor
@@ -51,6 +52,7 @@ class KernelDataplane:
         self._programs: HostPrograms | None = None
         self._tables: HostTables | None = None
         self._watch: LinkWatch | None = None
+        self._grace: GracePeriod | None = None
         self._settled = asyncio.Event()
         self._failures: dict[Key, Failure] = {}
 
@@ -120,24 +122,26 @@ class KernelDataplane:
             directory.mkdir(mode=0o700, exist_ok=True)
         programs = HostPrograms(self._pins, self._max_entries, self._xdp)
         watch: LinkWatch | None = None
+        grace: GracePeriod | None = None
         try:
-            tables = HostTables(programs.maps, _KernelInterfaces(programs))
+            grace = GracePeriod()
+            tables = HostTables(programs.maps, _KernelInterfaces(programs), grace.wait)
             tables.open(self._facts, uplink)
             watch = LinkWatch(self._link_changed)  # before anybody asks which interfaces exist, so that none is missed
             programs.attach_uplink(uplink)
         except BaseException:
-            programs.close()
-            if watch is not None:
-                watch.close()
+            for handle in (programs, watch, grace):
+                if handle is not None:
+                    handle.close()
             raise
-        self._programs, self._tables, self._watch = programs, tables, watch
+        self._programs, self._tables, self._watch, self._grace = programs, tables, watch, grace
         return watch
 
     def _close(self) -> None:
-        for handle in (self._programs, self._watch):
+        for handle in (self._programs, self._watch, self._grace):
             if handle is not None:
                 handle.close()
-        self._programs = self._tables = self._watch = None
+        self._programs = self._tables = self._watch = self._grace = None
 
     def _link_changed(self, event: LinkEvent | None) -> None:
         """Have the host's thread look at an event; called by the event loop."""

@@ -15,7 +15,7 @@ Nothing here waits, and nothing is safe for two threads at once: a host's calls 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Protocol
 
 from typing_extensions import Buffer
@@ -33,6 +33,7 @@ Row = tuple[Key, bytes, bytes]
 
 
 _LAST_GENERATION = 0xFFFFFFFF
+_WIRING = ("interfaces", "endpoints")
 
 
 class Table(Protocol):
@@ -100,11 +101,19 @@ class HostTables:
     Args:
         tables: by name.
         interfaces: of the host.
+        wait_for_programs: returns when every program run that began before has ended; see `grace`.
     """
 
-    def __init__(self, tables: Mapping[str, Table], interfaces: Interfaces) -> None:
+    def __init__(
+        self,
+        tables: Mapping[str, Table],
+        interfaces: Interfaces,
+        wait_for_programs: Callable[[], None] = lambda: None,
+    ) -> None:
         self._tables = tables
         self._interfaces = interfaces
+        self._wait_for_programs = wait_for_programs
+        self._freed = False  # rows of endpoints or interfaces, since programs were last waited for
         self._wanted: dict[Key, LocalEndpoint] = {}
         self._by_interface: dict[str, Key] = {}
         self._wired: dict[Key, int] = {}  # index of the interface
@@ -230,6 +239,7 @@ class HostTables:
         if not keys:
             return
         self._tables[table].delete_batch(b"".join(keys))
+        self._freed = self._freed or table in _WIRING
         if table == "hosts":  # nothing may be sent to a host that is no longer part of the fabric, or taken from it
             self._begin_generation()
             for key in keys:
@@ -244,19 +254,21 @@ class HostTables:
         self._tables["config"].update(records.CONFIG_KEY, records.config(*self._facts, generation))
 
     def _want(self, endpoints: Sequence[LocalEndpoint], present: bool = False) -> list[Failure]:
+        changed: list[LocalEndpoint] = []
         for endpoint in endpoints:
             old = self._wanted.get(endpoint.key)
             if old is not None and old.interface != endpoint.interface:
                 self._forget(endpoint.key)
+            if present or old != endpoint or endpoint.key not in self._wired:
+                changed.append(endpoint)
             self._wanted[endpoint.key] = endpoint
             self._by_interface[endpoint.interface] = endpoint.key
-        return list(self._wire(endpoints, present))
+        return list(self._wire(changed, present))
 
     def _wire(self, endpoints: Iterable[LocalEndpoint], present: bool = False) -> tuple[Failure, ...]:
         """Write the rows of endpoints whose interface exists, and attach the program."""
         failures: list[Failure] = []
-        sending: list[Row] = []
-        receiving: dict[Key, Row] = {}
+        rows: dict[str, list[Row]] = {table: [] for table in _WIRING}
         indexes: dict[Key, int] = {}
         for endpoint in endpoints:
             index = self._interfaces.index(endpoint.interface)
@@ -269,16 +281,41 @@ class HostTables:
                 failures.append(Failure(endpoint.key, str(error)))
                 continue
             indexes[endpoint.key] = index
-            sending.append((endpoint.key, *records.interface(endpoint, index, slot)))
-            receiving[endpoint.key] = (endpoint.key, *records.endpoint(endpoint, index, slot))
-        for table, rows in (("interfaces", sending), ("endpoints", list(receiving.values()))):
-            failures += self._write(table, rows, _rows(self._tables[table]) if present else None)
+            rows["interfaces"].append((endpoint.key, *records.interface(endpoint, index, slot)))
+            rows["endpoints"].append((endpoint.key, *records.endpoint(endpoint, index, slot)))
+        for table in _WIRING:
+            failures += self._write_wiring(table, rows[table], _rows(self._tables[table]) if present else None)
         failed = {failure.key for failure in failures}
         for key, index in indexes.items():
             self._wired[key] = index
             if key in failed:
                 self._unwire(key)
         return tuple(failures)
+
+    def _write_wiring(self, table: str, rows: Sequence[Row], present: Mapping[bytes, bytes] | None) -> list[Failure]:
+        """Write rows that decide which tenant a packet belongs to.
+
+        Replacing a row frees the memory of the old one, as removing does. No row is written into memory that was freed
+        while a program may still read the old row there, so rows that replace others go one by one.
+        """
+        if present is None:
+            replaced = {self._wiring_key(table, key) for key, _, _ in rows if key in self._wired}
+        else:
+            rows = [row for row in rows if present.get(row[1]) != row[2]]
+            replaced = set(present)
+        failures: list[Failure] = []
+        fresh = [row for row in rows if row[1] not in replaced]
+        for together in (fresh, *([row] for row in rows if row[1] in replaced)):
+            if together and self._freed:
+                self._wait_for_programs()
+                self._freed = False
+            failures += self._write(table, together)
+            self._freed = self._freed or together is not fresh
+        return failures
+
+    def _wiring_key(self, table: str, key: Key) -> bytes:
+        """Row key of an endpoint that is wired."""
+        return records.address_key(key) if table == "endpoints" else records.interface_key(self._wired[key])
 
     def _slot(self, key: Key) -> int:
         held = self._slots.get(key)
@@ -292,8 +329,8 @@ class HostTables:
     def _unwire(self, key: Key) -> None:
         index = self._wired.pop(key, None)
         if index is not None:
-            self._tables["endpoints"].delete_batch(records.address_key(key))
-            self._tables["interfaces"].delete_batch(records.interface_key(index))
+            self._remove("endpoints", [records.address_key(key)])
+            self._remove("interfaces", [records.interface_key(index)])
             self._interfaces.detach(self._wanted[key].interface, index)
 
     def _forget(self, key: Key) -> None:
