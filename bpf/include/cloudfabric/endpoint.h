@@ -102,7 +102,8 @@ CF_INLINE int cf_encapsulate(cf_context *ctx, const struct cf_config *config, co
 		if ((void *)(inner_eth + 1) > cf_data_end(ctx))
 			return cf_refuse(ctx, departure->counter, CF_DROP_NO_MEMORY);
 	}
-	*inner_eth = *outer_eth;
+	cf_macs_copy(inner_eth, outer_eth);
+	inner_eth->type = outer_eth->type;
 	cf_write_outer(outer, config, next->host, departure->vni, departure->hash, length - sizeof(*outer),
 		       next->stage ? sizeof(struct cf_bounce_option) / 4 : 0);
 	cf_count_sent(departure->counter, bytes);

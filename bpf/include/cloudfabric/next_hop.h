@@ -68,8 +68,8 @@ static __attribute__((noinline)) int cf_resolve(cf_context *ctx, const struct cf
 		return CF_DROP_UNROUTABLE;
 	way->ifindex = fib.ifindex;
 	way->expires = (__u32)bpf_jiffies64() + CF_NEXT_HOP_JIFFIES;
-	cf_mac_copy(way->next_hop_mac, fib.dmac);
-	cf_mac_copy(way->own_mac, fib.smac);
+	__builtin_memcpy(way->next_hop_mac, fib.dmac, sizeof(way->next_hop_mac));
+	__builtin_memcpy(way->own_mac, fib.smac, sizeof(way->own_mac));
 	return CF_PASS;
 }
 
@@ -87,8 +87,7 @@ CF_INLINE int cf_find_next_hop(cf_context *ctx, const struct cf_config *config, 
 
 CF_INLINE void cf_write_eth(struct cf_eth *eth, const struct cf_next_hop *way)
 {
-	cf_mac_copy(eth->destination, way->next_hop_mac);
-	cf_mac_copy(eth->source, way->own_mac);
+	cf_macs_copy(eth, way->next_hop_mac); /* own_mac lies behind it */
 	eth->type = CF_HTONS(CF_ETHERTYPE_IPV4);
 }
 

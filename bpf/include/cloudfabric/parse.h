@@ -27,25 +27,29 @@ struct cf_flow {
 	__u32 hash;
 };
 
-/* Words that may overlay fields of other types (C11 6.5 p7 would let the compiler reorder such accesses). */
+/* Words that may overlay fields of other types, at any address (C11 6.5 p7 would let the compiler reorder such
+ * accesses). */
 typedef __u16 __attribute__((may_alias)) cf_any_u16;
 typedef __u32 __attribute__((may_alias)) cf_any_u32;
+typedef __u64 __attribute__((may_alias)) cf_any_u64;
 
-CF_INLINE int cf_mac_equal(const __u8 *a, const __u8 *b)
+CF_INLINE int cf_mac_equal(const void *a, const void *b)
 {
-	const cf_any_u16 *x = (const cf_any_u16 *)a, *y = (const cf_any_u16 *)b;
-
-	return x[0] == y[0] && x[1] == y[1] && x[2] == y[2];
+	return *(const cf_any_u32 *)a == *(const cf_any_u32 *)b &&
+	       *(const cf_any_u16 *)(a + 4) == *(const cf_any_u16 *)(b + 4);
 }
 
-CF_INLINE void cf_mac_copy(__u8 *to, const __u8 *from)
+CF_INLINE void cf_mac_copy(void *to, const void *from)
 {
-	cf_any_u16 *x = (cf_any_u16 *)to;
-	const cf_any_u16 *y = (const cf_any_u16 *)from;
+	*(cf_any_u32 *)to = *(const cf_any_u32 *)from;
+	*(cf_any_u16 *)(to + 4) = *(const cf_any_u16 *)(from + 4);
+}
 
-	x[0] = y[0];
-	x[1] = y[1];
-	x[2] = y[2];
+/* Copies destination and source of an Ethernet header. */
+CF_INLINE void cf_macs_copy(void *to, const void *from)
+{
+	*(cf_any_u64 *)to = *(const cf_any_u64 *)from;
+	*(cf_any_u32 *)(to + 8) = *(const cf_any_u32 *)(from + 8);
 }
 
 /* True for an address that names more than one receiver: 224.0.0.0/4 and the limited broadcast. */
