@@ -44,8 +44,10 @@ class ControlSocket:
         self._server: asyncio.Server | None = None
 
     async def start(self) -> None:
-        """Begin to answer."""
-        self._server = await asyncio.start_unix_server(self._answer, self._path)
+        """Begin to answer. If it is cancelled, `close` finds whatever there is by then."""
+        # Serving begins in a second step: a call that makes the server and serves may be cancelled between the two.
+        self._server = await asyncio.start_unix_server(self._answer, self._path, start_serving=False)
+        await self._server.start_serving()
 
     async def close(self) -> None:
         """Stop answering."""

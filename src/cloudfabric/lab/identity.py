@@ -40,8 +40,9 @@ class IdentityServer:
         self._server: asyncio.Server | None = None
 
     async def start(self, listener: socket.socket) -> None:
-        """Serve a listening socket until `close`."""
-        self._server = await asyncio.start_server(self._answer, sock=listener)
+        """Serve a listening socket until `close`, also if this is cancelled."""
+        self._server = await asyncio.start_server(self._answer, sock=listener, start_serving=False)
+        await self._server.start_serving()
 
     def close(self) -> None:
         """Stop listening."""

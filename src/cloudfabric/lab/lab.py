@@ -183,8 +183,8 @@ class Lab:
         for group in in_order(objects):
             await asyncio.gather(*(self.client.create(obj) for obj in group))
         control = ControlSocket(self.state.control, self.snapshot)
-        await control.start()
         self._stack.push_async_callback(control.close)
+        await control.start()
 
     async def _wait_until_ready(self) -> None:
         try:

@@ -2,6 +2,7 @@
 """Asking a running lab how it is, from another process (here: another thread)."""
 
 import asyncio
+import gc
 import json
 import socket
 import threading
@@ -30,6 +31,26 @@ async def test_a_lab_answers(state: StateDirectory) -> None:
             assert (await asyncio.to_thread(read_status, state))["name"] == "demo"
     finally:
         await control.close()
+
+    assert not state.control.exists()
+
+
+async def test_a_start_that_is_cancelled_leaves_no_socket(state: StateDirectory) -> None:
+    """An open socket that nobody closes would be a ResourceWarning, which is an error here."""
+
+    async def snapshot() -> Mapping[str, object]:
+        return {}
+
+    control = ControlSocket(state.control, snapshot)
+    starting = asyncio.ensure_future(control.start())
+    await asyncio.sleep(0)  # it has made the socket, and waits for the event loop to take it up
+    assert state.control.exists()
+    starting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await starting
+
+    await control.close()
+    gc.collect()
 
     assert not state.control.exists()
 
